@@ -116,3 +116,19 @@ type State struct {
 	At      time.Time // when the choice was made; zero if undecided
 	Problem Problem   // why a cookie that was there did not count
 }
+
+// Level names the state in one word, for logs and metrics: "undecided",
+// "denied" (nothing optional is in force), "granted" (all optional categories of
+// sc are) or "partial".
+func (s State) Level(sc *Scheme) string {
+	switch {
+	case !s.Decided:
+		return "undecided"
+	case sc != nil && s.Granted == sc.Optional():
+		return "granted"
+	case s.Granted == 0:
+		return "denied"
+	default:
+		return "partial"
+	}
+}

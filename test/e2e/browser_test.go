@@ -1,0 +1,438 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/storage"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	// quiet is how long neither the browser nor the sink may stir before a
+	// page counts as loaded; patience is the upper bound of a visit.
+	quiet    = 350 * time.Millisecond
+	patience = 15 * time.Second
+
+	// ownBusiness is where the browser's own account service is sent; the sink
+	// leaves it out of the books.
+	ownBusiness = "browser.invalid"
+)
+
+// A browser is one Chromium process. Every host of the sites map goes to the
+// address given there, every other host to the sink.
+type browser struct {
+	ctx  context.Context
+	sink *sink
+}
+
+// findChromium returns the browser's path. Where there is none the test is
+// skipped, unless CI says that nothing may be missing.
+func findChromium(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, "chromium is not installed (apt-get install chromium)")
+	return ""
+}
+
+// missing skips the test for want of a program, or fails it where CI=true.
+func missing(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+func startBrowser(t testing.TB, s *sink, sites map[string]string) *browser {
+	t.Helper()
+	path := findChromium(t)
+	profile := t.TempDir()
+	// The tests want third-party cookies set, to see them absent.
+	preferences := filepath.Join(profile, "Default", "Preferences")
+	if err := os.MkdirAll(filepath.Dir(preferences), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(preferences, []byte(`{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var rules []string
+	for host, addr := range sites {
+		rules = append(rules, "MAP "+host+" "+addr)
+	}
+	slices.Sort(rules)
+	rules = append(rules, "MAP * "+s.addr) // the first rule that fits wins
+
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile),
+		chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.IgnoreCertErrors,
+		chromedp.Flag("headless", "new"), chromedp.WindowSize(1280, 1000),
+		chromedp.Flag("gaia-url", "https://"+ownBusiness),
+		chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")),
+		// Plain HTTP stays plain, frames stay in the page's process (their
+		// requests are then in its event stream), and the browser connects to
+		// nothing because an earlier page did.
+		chromedp.Flag("disable-features", "LoadingPredictorUseLocalPredictions,HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable,HttpsFirstModeIncognito,LocalNetworkAccessChecks,SitePerProcess,IsolateOrigins,Translate,OptimizationHints,MediaRouter,AutofillServerCommunication"),
+	}
+	for _, flag := range []string{
+		"disable-gpu", "disable-background-networking", "disable-quic", "disable-component-update", "disable-sync",
+		"disable-default-apps", "disable-extensions", "disable-breakpad", "disable-domain-reliability",
+		"disable-client-side-phishing-detection", "disable-site-isolation-trials", "disable-dev-shm-usage",
+		"disable-background-timer-throttling", "disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
+		"metrics-recording-only", "no-pings", "mute-audio", "hide-scrollbars", "disable-popup-blocking",
+	} {
+		options = append(options, chromedp.Flag(flag, true))
+	}
+	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stop := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}), chromedp.WithLogf(func(string, ...any) {}))
+	t.Cleanup(func() { stop(); stopAllocator() })
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start %s: %v", path, err)
+	}
+	return &browser{ctx: ctx, sink: s}
+}
+
+// A visitor is one person on a machine of their own: a new visitor finds no
+// cookies, storage, cache or open connections of the one before. A browser has
+// one visitor at a time, so that all the sink sees belongs to the visit under
+// way. Private windows would separate visitors more simply, but Chromium
+// ignores preconnect hints there, which are among the leaks to be seen.
+type visitor struct {
+	t    testing.TB
+	b    *browser
+	ctx  context.Context
+	stop context.CancelFunc
+	tape *tape
+
+	// Scroll makes a visit go down to the end of the page, so that lazily
+	// loaded frames and images load too.
+	Scroll bool
+}
+
+func (b *browser) visitor(t testing.TB) *visitor {
+	t.Helper()
+	tape := newTape()
+	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithListener(tape.record))
+	v := &visitor{t: t, b: b, ctx: ctx, stop: sync.OnceFunc(stop), tape: tape, Scroll: true}
+	t.Cleanup(v.close)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("open a window: %v", err)
+	}
+	wipe := storage.ClearDataForOriginParams{Origin: "*", StorageTypes: "all"}
+	if _, err := chromedp.Call(ctx, storage.ClearDataForOrigin, wipe); err != nil {
+		t.Fatalf("clear the profile: %v", err)
+	}
+	if _, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{}); err != nil {
+		t.Fatalf("clear the cookies: %v", err)
+	}
+	if _, err := chromedp.Call(ctx, network.ClearBrowserCache, cdp.Empty{}); err != nil {
+		t.Fatalf("clear the cache: %v", err)
+	}
+	return v
+}
+
+// close ends the visitor's window and waits until the last beacon of the last
+// page has been sent.
+func (v *visitor) close() {
+	v.stop()
+	v.b.sink.settle()
+}
+
+// settle waits until nothing has reached the sink for a moment.
+func (s *sink) settle() {
+	for end := time.Now().Add(2 * time.Second); s.idleFor() < 100*time.Millisecond && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// withoutScript turns JavaScript off for the visits to come.
+func (v *visitor) withoutScript() {
+	v.t.Helper()
+	off := emulation.SetScriptExecutionDisabledParams{Value: true}
+	if _, err := chromedp.Call(v.ctx, emulation.SetScriptExecutionDisabled, off); err != nil {
+		v.t.Fatal(err)
+	}
+	v.Scroll = false
+}
+
+// A result is what one visit did and left behind.
+type result struct {
+	traffic
+	Sent    []sent            // requests in the order in which the browser announced them
+	Ran     []string          // third-party scripts the parser waited for, in the order in which they ran
+	RanFree []string          // third-party scripts it did not wait for, sorted
+	Cookies []*network.Cookie // all hosts
+	Storage []string          // keys of localStorage and sessionStorage, sorted
+	Errors  []string          // console errors and uncaught exceptions
+	Idle    bool              // false: the page was still busy when patience ran out
+}
+
+// visit opens the address, waits until all is quiet, and returns what
+// happened. The page stays open.
+func (v *visitor) visit(address string) result {
+	v.t.Helper()
+	v.leave()
+	ctx, cancel := context.WithTimeout(v.ctx, patience+10*time.Second)
+	defer cancel()
+	v.tape.reset()
+	open := page.NavigateParams{URL: address}
+	switch answer, err := chromedp.Call(ctx, page.Navigate, open); {
+	case err != nil:
+		v.t.Fatalf("visit %s: %v", address, err)
+	case answer.ErrorText != "":
+		v.t.Fatalf("visit %s: %s", address, answer.ErrorText)
+	}
+	deadline := time.Now().Add(patience)
+	idle := v.wait(deadline)
+	if v.Scroll {
+		v.eval(`for (let y = 0; y < document.documentElement.scrollHeight && y < 60000; y += 2000) scrollTo(0, y); scrollTo(0, document.documentElement.scrollHeight)`)
+		idle = v.wait(deadline)
+	}
+	return v.collect(idle)
+}
+
+// act does something on the open page, a click for example, waits until all is
+// quiet, and returns what happened since.
+func (v *visitor) act(script string) result {
+	v.t.Helper()
+	v.b.sink.settle()
+	v.b.sink.take()
+	v.tape.reset()
+	v.tape.assumeLoaded()
+	v.eval(script)
+	time.Sleep(50 * time.Millisecond) // a navigation begins after the script has returned
+	return v.collect(v.wait(time.Now().Add(patience)))
+}
+
+// leave opens an empty page and lets the last one's parting beacons pass.
+func (v *visitor) leave() {
+	v.t.Helper()
+	if _, err := chromedp.Call(v.ctx, page.Navigate, page.NavigateParams{URL: "about:blank"}); err != nil {
+		v.t.Fatalf("leave the page: %v", err)
+	}
+	v.b.sink.settle()
+	// A connection left open would swallow the handshake of a later preconnect.
+	v.b.sink.hangUp()
+	v.b.sink.take()
+}
+
+// wait returns once the page has loaded and neither browser nor sink stirs,
+// true, or at the deadline, false.
+func (v *visitor) wait(deadline time.Time) bool {
+	for time.Now().Before(deadline) {
+		if v.tape.quietFor() > quiet && v.b.sink.idleFor() > quiet {
+			return true
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
+}
+
+func (v *visitor) collect(idle bool) result {
+	v.t.Helper()
+	r := result{traffic: v.b.sink.take(), Idle: idle, Cookies: v.cookies()}
+	r.Sent, r.Errors = v.tape.take()
+	var page struct {
+		Ran     [][2]any
+		Storage []string
+	}
+	const ask = `({Ran: self.__ran || [], Storage: (() => { try { return Object.keys(localStorage).concat(Object.keys(sessionStorage)).sort() } catch { return [] } })()})`
+	ctx, cancel := context.WithTimeout(v.ctx, 10*time.Second)
+	defer cancel()
+	page, err := chromedp.Run(ctx, chromedp.Evaluate[struct {
+		Ran     [][2]any
+		Storage []string
+	}](ask))
+	if err != nil {
+		return r // JavaScript is off, or the page is too busy to say
+	}
+	r.Storage = page.Storage
+	for _, script := range page.Ran {
+		name, _ := script[0].(string)
+		if waited, _ := script[1].(bool); waited {
+			r.Ran = append(r.Ran, name)
+		} else {
+			r.RanFree = append(r.RanFree, name)
+		}
+	}
+	slices.Sort(r.RanFree)
+	return r
+}
+
+// eval runs a script on the open page. What it throws is the page's business.
+func (v *visitor) eval(script string) {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, 10*time.Second)
+	defer cancel()
+	click := true
+	ask := runtime.EvaluateParams{Expression: script, UserGesture: &click}
+	if _, err := chromedp.Call(ctx, runtime.Evaluate, ask); err != nil && ctx.Err() == nil {
+		v.t.Fatalf("run %q: %v", script, err)
+	}
+}
+
+// text returns what a script's value is as text, "" if it has none.
+func (v *visitor) text(script string) string {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, 10*time.Second)
+	defer cancel()
+	s, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+script+")"))
+	if err != nil {
+		v.t.Fatalf("evaluate %q: %v", script, err)
+	}
+	return s
+}
+
+func (v *visitor) cookies() []*network.Cookie {
+	v.t.Helper()
+	all, err := chromedp.CallBrowser(v.ctx, storage.GetCookies, storage.GetCookiesParams{})
+	if err != nil {
+		v.t.Fatalf("read the cookies: %v", err)
+	}
+	return all.Cookies
+}
+
+// plant gives the visitor cookies, as an earlier visit would have.
+func (v *visitor) plant(cookies ...*network.Cookie) {
+	v.t.Helper()
+	var p storage.SetCookiesParams
+	for _, c := range cookies {
+		p.Cookies = append(p.Cookies, &network.CookieParam{Name: c.Name, Value: c.Value, Domain: c.Domain, Path: c.Path, Secure: c.Secure, HTTPOnly: c.HTTPOnly, SameSite: c.SameSite})
+	}
+	if _, err := chromedp.CallBrowser(v.ctx, storage.SetCookies, p); err != nil {
+		v.t.Fatalf("plant cookies: %v", err)
+	}
+}
+
+// shot saves a picture of the open page.
+func (v *visitor) shot(path string) {
+	v.t.Helper()
+	v.eval(`scrollTo(0, 0)`)
+	ctx, cancel := context.WithTimeout(v.ctx, 20*time.Second)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		v.t.Fatalf("take a picture: %v", err)
+	}
+	if err := os.WriteFile(path, png, 0o644); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// Sent is one request as the browser announced it.
+type sent struct {
+	URL    *url.URL
+	Type   network.ResourceType
+	Parser bool // the markup asked for it: parser or preload scanner, in the page itself or a frame
+}
+
+// A tape keeps the events of one tab.
+type tape struct {
+	mu     sync.Mutex
+	loaded bool
+	open   map[network.RequestID]bool
+	last   time.Time
+	sent   []sent
+	errors []string
+}
+
+func newTape() *tape {
+	tp := &tape{}
+	tp.reset()
+	return tp
+}
+
+func (tp *tape) reset() {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	tp.loaded, tp.open, tp.last = false, make(map[network.RequestID]bool), time.Now()
+	tp.sent, tp.errors = nil, nil
+}
+
+func (tp *tape) assumeLoaded() {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	tp.loaded = true
+}
+
+func (tp *tape) quietFor() time.Duration {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	if !tp.loaded || len(tp.open) > 0 {
+		return 0
+	}
+	return time.Since(tp.last)
+}
+
+func (tp *tape) take() ([]sent, []string) {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	return slices.Clone(tp.sent), slices.Clone(tp.errors)
+}
+
+// record runs on the goroutine that reads the browser's messages.
+func (tp *tape) record(event any) {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	switch ev := event.(type) {
+	case *network.EventRequestWillBeSent:
+		tp.last = time.Now()
+		if u, err := url.Parse(ev.Request.URL); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+			tp.open[ev.RequestID] = true
+			tp.sent = append(tp.sent, sent{URL: u, Type: ev.Type, Parser: ev.Initiator.Type == network.InitiatorTypeParser || ev.Initiator.Type == network.InitiatorTypePreload})
+		}
+	case *network.EventResponseReceived:
+		// The body of a fetch nobody reads may never be reported as finished.
+		tp.last = time.Now()
+		delete(tp.open, ev.RequestID)
+	case *network.EventDataReceived:
+		tp.last = time.Now()
+	case *network.EventLoadingFinished:
+		tp.last = time.Now()
+		delete(tp.open, ev.RequestID)
+	case *network.EventLoadingFailed:
+		tp.last = time.Now()
+		delete(tp.open, ev.RequestID)
+	case *page.EventLoadEventFired:
+		tp.last, tp.loaded = time.Now(), true
+	case *page.EventFrameStartedLoading, *page.EventFrameStoppedLoading:
+		tp.last = time.Now()
+	case *cdplog.EventEntryAdded:
+		if ev.Entry.Level == cdplog.EntryLevelError {
+			tp.errors = append(tp.errors, strings.TrimSpace(fmt.Sprintf("%s %s", ev.Entry.Text, ev.Entry.URL)))
+		}
+	case *runtime.EventExceptionThrown:
+		text := ev.ExceptionDetails.Text
+		if e := ev.ExceptionDetails.Exception; e != nil {
+			text, _, _ = strings.Cut(e.Description, "\n")
+		}
+		tp.errors = append(tp.errors, "uncaught: "+text)
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeAssert {
+			var words []string
+			for _, a := range ev.Args {
+				words = append(words, strings.Trim(string(a.Value), `"`)+a.Description)
+			}
+			tp.errors = append(tp.errors, "console: "+strings.Join(words, " "))
+		}
+	}
+}

@@ -35,15 +35,15 @@ const (
 type Kind uint8
 
 const (
-	Script Kind = iota // <script src>, svg script href, modulepreload
-	Inline             // <script> with code, event handler, javascript: URL
-	Frame              // iframe, frame, srcdoc
-	Object             // object, embed, applet
-	Image              // img, srcset, picture source, input image, svg image, icon, background
-	Media              // video, audio, track, poster
-	Style              // stylesheet, @import, url() in CSS
-	Hint               // preload, prefetch, preconnect, dns-prefetch
-	Refresh            // meta refresh
+	Script  Kind = iota // <script src>, svg script href, modulepreload
+	Inline              // <script> with code, event handler, javascript: URL
+	Frame               // iframe, frame, srcdoc
+	Object              // object, embed, applet
+	Image               // img, srcset, picture source, input image, svg image, icon, background
+	Media               // video, audio, track, poster
+	Style               // stylesheet, @import, url() in CSS
+	Hint                // preload, prefetch, preconnect, dns-prefetch
+	Refresh             // meta refresh
 	numKinds
 )
 

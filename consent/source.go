@@ -106,6 +106,14 @@ func (r *Resolver) Resolve(h http.Header, secure bool) State {
 	return r.Scheme.Decide(c, s.Signals)
 }
 
+// Choose returns the choice of the given categories, made now.
+func (r *Resolver) Choose(granted Set) Choice {
+	if r.Scheme == nil {
+		return Choice{At: r.now()}
+	}
+	return Choice{Granted: granted & r.Scheme.Optional(), At: r.now()}
+}
+
 // Decide returns the state of a visitor who made the choice c and whose browser
 // sends the signals sig.
 func (s *Scheme) Decide(c Choice, sig Signals) State {

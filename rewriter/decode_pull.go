@@ -1,0 +1,231 @@
+package rewriter
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+)
+
+// A pullStage is one decoding library at work. release gives its memory back;
+// reuse says whether it came to a regular end.
+type pullStage interface {
+	io.Reader
+	release(reuse bool)
+}
+
+const decodeBufferSize = 32 << 10
+
+// poolableOutput is the number of decoded bytes up to which a library is put
+// back for the next response. Beyond, its window may have grown to megabytes.
+const poolableOutput = 1 << 20
+
+var (
+	decodeBuffers = sync.Pool{New: func() any { return new([decodeBufferSize]byte) }}
+	bufioReaders  = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+	brotliReaders = sync.Pool{New: func() any { return brotli.NewReader(nil) }}
+)
+
+// run is the coroutine: it pulls decoded bytes through the stacked libraries
+// and pushes them into the destination until either side ends.
+func (d *Decoder) run(yield func(struct{}) bool) {
+	d.yield = yield
+	stages := make([]pullStage, 0, maxCodings)
+	clean := false
+	defer func() {
+		for _, s := range stages {
+			s.release(clean && d.written <= poolableOutput)
+		}
+	}()
+	var src io.Reader = (*decoderInput)(d)
+	for i := len(d.codings) - 1; i >= 0; i-- {
+		stage, err := newPullStage(d.codings[i], src, d.limits)
+		if err != nil {
+			d.outcome = err
+			return
+		}
+		stages = append(stages, stage)
+		src = &meteredReader{src: stage, d: d, coding: d.codings[i]}
+	}
+	d.outcome = d.pump(src)
+	clean = d.outcome == nil
+}
+
+// pump copies src to the destination. What was decoded before an error is
+// written first, unless the owner gave up.
+func (d *Decoder) pump(src io.Reader) error {
+	buf := decodeBuffers.Get().(*[decodeBufferSize]byte)
+	defer decodeBuffers.Put(buf)
+	for {
+		n, err := src.Read(buf[:])
+		if d.aborted {
+			return errAborted
+		}
+		if n > 0 {
+			d.written += int64(n)
+			if _, werr := d.dst.Write(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// decoderInput is the Decoder as the libraries see it: a reader of compressed
+// bytes that waits for the next Write whenever there are none.
+type decoderInput Decoder
+
+func (in *decoderInput) Read(p []byte) (int, error) {
+	for len(in.in) == 0 {
+		switch {
+		case in.aborted:
+			return 0, errAborted
+		case in.eof:
+			return 0, io.EOF
+		case !in.yield(struct{}{}):
+			// Stopped: yield must not be called again.
+			in.aborted = true
+		}
+	}
+	n := copy(p, in.in)
+	in.in = in.in[n:]
+	in.taken += int64(n)
+	return n, nil
+}
+
+// maxIdleReads is the number of reads without output and without input taken
+// after which a library counts as looping.
+const maxIdleReads = 100
+
+// A meteredReader enforces the limits on what one library puts out and gives
+// its errors our types.
+type meteredReader struct {
+	src    io.Reader
+	d      *Decoder
+	coding string
+	out    int64
+}
+
+func (m *meteredReader) Read(p []byte) (int, error) {
+	for idle := 0; ; idle++ {
+		taken := m.d.taken
+		n, err := m.src.Read(p)
+		if m.d.aborted {
+			return 0, errAborted
+		}
+		m.out += int64(n)
+		l := m.d.limits
+		if m.out > l.MaxOutput {
+			return 0, fmt.Errorf("%s: %w: more than %d bytes", m.coding, ErrTooLarge, l.MaxOutput)
+		}
+		if m.out > ratioGrace && m.out/int64(l.MaxRatio) > m.d.taken {
+			return 0, fmt.Errorf("%s: %w: more than %d times the %d compressed bytes", m.coding, ErrTooLarge, l.MaxRatio, m.d.taken)
+		}
+		switch {
+		case err == io.EOF || err == nil && n > 0:
+			return n, err
+		case err != nil:
+			return n, m.wrap(err)
+		case m.d.taken > taken:
+			idle = 0
+		case idle == maxIdleReads:
+			return 0, m.wrap(io.ErrNoProgress)
+		}
+	}
+}
+
+func (m *meteredReader) wrap(err error) error {
+	switch {
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrTooLarge):
+		return err // of the stage below
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return fmt.Errorf("%s: %w: window over %d bytes", m.coding, ErrTooLarge, m.d.limits.MaxWindow)
+	}
+	return fmt.Errorf("%s: %w: %w", m.coding, ErrCorrupt, err)
+}
+
+// newPullStage returns the library that undoes coding.
+func newPullStage(coding string, src io.Reader, l Limits) (pullStage, error) {
+	switch coding {
+	case "gzip", "x-gzip":
+		return &inflateStage{src: pooledBufio(src), gzip: true}, nil
+	case "deflate":
+		return &inflateStage{src: pooledBufio(src)}, nil
+	case "br":
+		r := brotliReaders.Get().(*brotli.Reader)
+		if err := r.Reset(src); err != nil {
+			return nil, fmt.Errorf("br: %w", err)
+		}
+		return &brotliStage{r: r}, nil
+	case "zstd":
+		return newZstdStage(src, l.MaxWindow)
+	}
+	return nil, fmt.Errorf("%w: %q", ErrUnsupportedCoding, coding)
+}
+
+func pooledBufio(src io.Reader) *bufio.Reader {
+	r := bufioReaders.Get().(*bufio.Reader)
+	r.Reset(src)
+	return r
+}
+
+type brotliStage struct {
+	r     *brotli.Reader
+	ended bool
+}
+
+// brotliExcess is the error the library reports for bytes after the stream. It
+// is not exported, so it is taken from an empty stream with one byte too many.
+var brotliExcess = func() error {
+	_, err := brotli.NewReader(bytes.NewReader([]byte{0x06, 0})).Read(make([]byte, 1))
+	return err
+}()
+
+func (s *brotliStage) Read(p []byte) (int, error) {
+	if s.ended {
+		return 0, io.EOF
+	}
+	n, err := s.r.Read(p)
+	if err != nil && err == brotliExcess {
+		s.ended = true
+		return n, io.EOF
+	}
+	return n, err
+}
+
+func (s *brotliStage) release(reuse bool) {
+	if reuse && s.r.Reset(nil) == nil {
+		brotliReaders.Put(s.r)
+	}
+}
+
+type zstdStage struct {
+	r *zstd.Decoder
+}
+
+// newZstdStage returns a decoder that starts no goroutines. It is not pooled:
+// its memory is the frame's window, which the frame chooses, up to megabytes.
+func newZstdStage(src io.Reader, window int) (*zstdStage, error) {
+	r, err := zstd.NewReader(src,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(window)))
+	if err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	return &zstdStage{r: r}, nil
+}
+
+func (s *zstdStage) Read(p []byte) (int, error) { return s.r.Read(p) }
+
+func (s *zstdStage) release(bool) { s.r.Close() }

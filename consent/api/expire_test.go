@@ -77,6 +77,10 @@ func TestDeletionsGolden(t *testing.T) {
 			"__Http-vid=; Path=/; Max-Age=0; HttpOnly; Secure; Partitioned",
 			"__Host-Http-vid=; Path=/; Max-Age=0; HttpOnly; Secure; Partitioned",
 		}},
+		{"prefix in other letters", "https", "shop.example", "__hOST-vid=1", "action=deny-all", []string{
+			"__hOST-vid=; Path=/; Max-Age=0; Secure",
+			"__hOST-vid=; Path=/; Max-Age=0; Secure; Partitioned",
+		}},
 		{"prefixes on http", "http", "shop.example", "__Host-vid=1; __Secure-vid=2; __Http-vid=3", "action=deny-all", nil},
 		{"everything granted", "https", "shop.example", "_ga=2; _fbp=3", "action=grant-all", nil},
 		{"one category lost", "http", "localhost", "cg=" + allGranted + "; _ga=2; _fbp=3", "action=save&category=marketing", []string{"_ga=; Path=/; Max-Age=0"}},

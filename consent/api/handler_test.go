@@ -73,6 +73,9 @@ func TestRoutes(t *testing.T) {
 		res := hs.do(r)
 		name := tc.method + " " + tc.target
 		hs.untouched(t, name, res, tc.status)
+		if body, _ := io.ReadAll(res.Body); (len(body) == 0) != (tc.method == "HEAD") {
+			t.Errorf("%s: %d bytes", name, len(body))
+		}
 		if got := res.Header.Get("Allow"); got != tc.allow {
 			t.Errorf("%s: Allow: %q, want %q", name, got, tc.allow)
 		}

@@ -33,7 +33,7 @@ func testScheme() *consent.Scheme {
 
 // testCookies are the categories of the cookies the tests' policy knows.
 var testCookies = map[string]int{
-	"_ga": 2, "_gid": 2, "_fbp": 3, "__Host-vid": 3, "__Secure-vid": 3, "__Http-vid": 3, "__Host-Http-vid": 3,
+	"_ga": 2, "_gid": 2, "_fbp": 3, "__Host-vid": 3, "__Secure-vid": 3, "__Http-vid": 3, "__Host-Http-vid": 3, "__hOST-vid": 3,
 }
 
 func testExpire(name string, s consent.State) bool {

@@ -1,0 +1,327 @@
+package rewriter
+
+import (
+	"bytes"
+
+	"github.com/consentgate/consentgate/rewriter/internal/scan"
+)
+
+// cssPrefix goes in front of a blocked URL in a style sheet. It turns the URL
+// into the fragment of an empty style sheet that is part of the page itself: a
+// valid value everywhere, fetched from nowhere, and undone by cutting it out.
+const cssPrefix = "data:text/css,cg#"
+
+// A cssHit is a URL found in a style sheet: the span between its quotes or
+// parentheses.
+type cssHit struct{ start, end int }
+
+// cssScanner finds the URLs a style sheet would load: url(), src(), the strings
+// of image-set() and @import (CSS Syntax Level 3, section 4; CSS Values 4,
+// section 4.5). It is fed contiguous text and stops in front of a token that is
+// not complete.
+type cssScanner struct {
+	depth  int
+	funcs  uint64 // bit i: the function at depth i takes URLs as strings
+	imp    bool   // behind @import
+	ident  bool   // the bytes just read were an identifier that takes URLs
+	within byte   // inside a token longer than the limit: its end byte
+}
+
+// scan reads b[i:] and appends the URLs found to hits. It returns how far it
+// got: len(b) if final, else possibly less, the start of an open token. An open
+// token longer than limit is reported as it stands and its rest passed over.
+func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit) {
+	for i < len(b) {
+		if s.within != 0 {
+			j := skipTo(b, i, s.within)
+			if j < 0 {
+				if n := len(b); n > i && !final && (b[n-1] == '\\' || b[n-1] == '*') {
+					return n - 1, hits // it may belong to what follows
+				}
+				return len(b), hits
+			}
+			s.within = 0
+			i = j + 1
+			s.ident = false
+			continue
+		}
+		c := b[i]
+		switch {
+		case c == '/':
+			if i+3 > len(b) && !final {
+				return i, hits
+			}
+			if i+1 < len(b) && b[i+1] == '*' {
+				i += 2
+				if i < len(b) && b[i] == '/' {
+					i++ // "/*/" does not end the comment it begins
+				}
+				s.within = '*'
+				continue
+			}
+			s.other(c)
+			i++
+		case c == '"' || c == '\'':
+			var ok bool
+			if i, hits, ok = s.str(b, i, final, limit, hits); !ok {
+				return i, hits
+			}
+		case isNameByte(c) || c == '@' || c == '\\':
+			j := nameEnd(b, i+1, c == '\\')
+			if j == len(b) && !final && j-i <= limit {
+				return i, hits
+			}
+			if c == '@' || j < len(b) && b[j] == '(' {
+				s.name(b[i:j])
+			} else {
+				s.ident = false
+			}
+			i = j
+		case c == '(':
+			var ok bool
+			if i, hits, ok = s.open(b, i, final, limit, hits); !ok {
+				return i, hits
+			}
+		default:
+			s.other(c)
+			i++
+		}
+	}
+	return len(b), hits
+}
+
+// other follows a byte that begins no token of interest.
+func (s *cssScanner) other(c byte) {
+	switch c {
+	case ')':
+		if s.depth > 0 {
+			s.depth--
+		}
+		s.ident = false
+	case ' ', '\t', '\n', '\r', '\f':
+		s.ident = false
+	case ';', '{', '}':
+		s.imp, s.ident = false, false
+		if c != ';' {
+			s.depth, s.funcs = 0, 0
+		}
+	default:
+		s.ident = false
+	}
+}
+
+// name follows an identifier or at-keyword.
+func (s *cssScanner) name(b []byte) {
+	var buf [20]byte
+	n := 0
+	for i := 0; i < len(b) && n < len(buf); n++ {
+		if b[i] == '\\' {
+			r, used := cssEscape(b[i:])
+			if r >= 0x80 {
+				r = 0x7f
+			}
+			buf[n], i = byte(r), i+used
+		} else {
+			buf[n] = b[i]
+			i++
+		}
+	}
+	name := buf[:n]
+	s.ident = false
+	if scan.EqualFold(name, "@import") {
+		s.imp = true
+		return
+	}
+	for _, f := range []string{"url", "src", "image-set", "-webkit-image-set", "image", "cross-fade", "-webkit-cross-fade"} {
+		if scan.EqualFold(name, f) {
+			s.ident = true
+			return
+		}
+	}
+}
+
+// open follows a '('. Behind url( an unquoted URL may stand.
+func (s *cssScanner) open(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
+	takes := s.ident
+	j := i + 1
+	if takes {
+		for j < len(b) && isCSSSpace(b[j]) {
+			j++
+		}
+		if j == len(b) && !final {
+			return i, hits, false
+		}
+		if j < len(b) && b[j] != '"' && b[j] != '\'' && !startsFunc(b[j:]) {
+			end := skipTo(b, j, ')')
+			if end < 0 && !final && len(b)-j <= limit {
+				return i, hits, false
+			}
+			stop := end
+			if end < 0 {
+				stop = len(b)
+			}
+			last := stop
+			for last > j && isCSSSpace(b[last-1]) {
+				last--
+			}
+			hits = append(hits, cssHit{j, last})
+			s.ident = false
+			if end < 0 {
+				s.within = ')'
+				return len(b), hits, true
+			}
+			return end + 1, hits, true
+		}
+	}
+	s.ident = false
+	if s.depth < 63 {
+		s.depth++
+		s.funcs &^= 1 << s.depth
+		if takes {
+			s.funcs |= 1 << s.depth
+		}
+	}
+	return j, hits, true
+}
+
+// startsFunc reports whether s, the first argument of an image function, is a
+// function or an identifier of its own and not an unquoted URL, as in
+// image-set(url(x) 1x) or image(ltr "x").
+func startsFunc(s []byte) bool {
+	n := 0
+	for n < len(s) && (isNameByte(s[n]) && s[n] < 0x80) {
+		n++
+	}
+	return n > 0 && n < len(s) && (s[n] == '(' || isCSSSpace(s[n]) && !scanURLFirst(s[:n]))
+}
+
+// scanURLFirst reports whether an argument that a space follows can be an
+// unquoted URL: "url( a.png )".
+func scanURLFirst(name []byte) bool { return bytes.IndexByte(name, '.') >= 0 }
+
+// str follows a string.
+func (s *cssScanner) str(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
+	q := b[i]
+	end := skipTo(b, i+1, q)
+	isURL := s.imp || s.depth > 0 && s.funcs&(1<<s.depth) != 0
+	if end < 0 {
+		if !final && len(b)-i <= limit {
+			return i, hits, false
+		}
+		if isURL {
+			hits = append(hits, cssHit{i + 1, len(b)})
+		}
+		if !final {
+			s.within = q
+		}
+		return len(b), hits, true
+	}
+	if isURL {
+		hits = append(hits, cssHit{i + 1, end})
+	}
+	s.imp, s.ident = false, false
+	return end + 1, hits, true
+}
+
+// skipTo returns the offset of the first end byte in b[i:] that no backslash
+// escapes, -1 if there is none. A bare line break also ends a string. For a
+// comment, end is '*'.
+func skipTo(b []byte, i int, end byte) int {
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case end == '*':
+			if c == '*' && i+1 < len(b) && b[i+1] == '/' {
+				return i + 1
+			}
+		case c == end:
+			return i
+		case c == '\\':
+			i++
+		case (c == '\n' || c == '\f' || c == '\r') && end != ')':
+			return i
+		}
+	}
+	return -1
+}
+
+func isCSSSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }
+
+func isNameByte(c byte) bool {
+	return isAlnum(c) || c == '-' || c == '_' || c >= 0x80
+}
+
+// nameEnd returns the end of a name that goes on at b[i]; escaped says that the
+// byte before b[i] was a backslash.
+func nameEnd(b []byte, i int, escaped bool) int {
+	for i < len(b) {
+		switch c := b[i]; {
+		case escaped:
+			escaped = false
+			if isDigit(c, true) {
+				for n := 0; n < 6 && i < len(b) && isDigit(b[i], true); n++ {
+					i++
+				}
+				if i < len(b) && isCSSSpace(b[i]) {
+					i++
+				}
+				continue
+			}
+		case c == '\\':
+			escaped = true
+		case !isNameByte(c):
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// cssEscape decodes the escape at the start of s, which begins with a backslash.
+func cssEscape(s []byte) (r rune, used int) {
+	n := 1
+	for n < len(s) && n < 7 && isDigit(s[n], true) {
+		d := rune(s[n])
+		switch {
+		case d >= 'a':
+			d -= 'a' - 10
+		case d >= 'A':
+			d -= 'A' - 10
+		default:
+			d -= '0'
+		}
+		r = r<<4 | d
+		n++
+	}
+	if n == 1 {
+		if len(s) < 2 {
+			return '\\', 1
+		}
+		return rune(s[1]), 2
+	}
+	if n < len(s) && isCSSSpace(s[n]) {
+		n++
+		if s[n-1] == '\r' && n < len(s) && s[n] == '\n' {
+			n++
+		}
+	}
+	return r, n
+}
+
+// decodeCSS appends the text of a string or URL token to dst.
+func decodeCSS(dst, s []byte) []byte {
+	for i := 0; i < len(s); {
+		if s[i] != '\\' {
+			dst = append(dst, s[i])
+			i++
+			continue
+		}
+		if i+1 < len(s) && (s[i+1] == '\n' || s[i+1] == '\f' || s[i+1] == '\r') {
+			i += 2 // a line continuation
+			continue
+		}
+		r, used := cssEscape(s[i:])
+		dst = append(dst, string(r)...)
+		i += used
+	}
+	return dst
+}

@@ -1,0 +1,120 @@
+package scan
+
+// An Elem identifies an element the scanner or its caller treats specially.
+// Every other element is Other.
+type Elem uint8
+
+const (
+	Other Elem = iota
+	Script
+	Style
+	Title
+	Textarea
+	Xmp
+	Iframe
+	Noembed
+	Noframes
+	Plaintext
+	Noscript
+	Template
+	Select
+	Frameset
+	SVG
+	Math
+	Frame
+	Object
+	Embed
+	Img
+	Image // HTML turns <image> into <img>; SVG has an <image> of its own
+	Source
+	Video
+	Audio
+	Track
+	Input
+	Link
+	Meta
+	Base
+	Use
+	FeImage
+)
+
+// watched lists every named element but Other.
+var watched = map[string]Elem{
+	"script": Script, "style": Style, "title": Title, "textarea": Textarea, "xmp": Xmp,
+	"iframe": Iframe, "noembed": Noembed, "noframes": Noframes, "plaintext": Plaintext,
+	"noscript": Noscript, "template": Template, "select": Select, "frameset": Frameset,
+	"svg": SVG, "math": Math, "frame": Frame, "object": Object, "embed": Embed,
+	"img": Img, "image": Image, "source": Source, "video": Video, "audio": Audio,
+	"track": Track, "input": Input, "link": Link, "meta": Meta, "base": Base,
+	"use": Use, "feimage": FeImage,
+}
+
+const maxName = 9 // bytes of the longest watched name
+
+// nameFilter has bit n set at letter c if a watched name of n bytes begins with
+// c. Most tags of a page end here.
+var nameFilter = func() (t [256]uint16) {
+	for name := range watched {
+		bit := uint16(1) << len(name)
+		t[name[0]] |= bit
+		t[name[0]-'a'+'A'] |= bit
+	}
+	return t
+}()
+
+// ElemOf returns the element a tag name stands for. Only ASCII letters fold:
+// browsers do not take "ſcript" for "script" (HTML standard, section 13.2.5.8).
+func ElemOf(name []byte) Elem {
+	if len(name) == 0 || len(name) > maxName || nameFilter[name[0]]&(1<<len(name)) == 0 {
+		return Other
+	}
+	var low [maxName]byte
+	for i, c := range name {
+		low[i] = fold[c]
+	}
+	return watched[string(low[:len(name)])]
+}
+
+// rawEnd is the end tag name that closes the element's text, "" if its content
+// is ordinary markup. noscript is missing on purpose: the scanner reads its
+// content as markup and notices where the other reading differs.
+var rawEnd = [...]string{
+	Script: "script", Style: "style", Title: "title", Textarea: "textarea", Xmp: "xmp",
+	Iframe: "iframe", Noembed: "noembed", Noframes: "noframes", Plaintext: "plaintext",
+	FeImage: "",
+}
+
+// fold maps ASCII upper case to lower case and leaves every other byte alone.
+var fold = func() (t [256]byte) {
+	for i := range t {
+		t[i] = byte(i)
+		if 'A' <= i && i <= 'Z' {
+			t[i] = byte(i) + 'a' - 'A'
+		}
+	}
+	return t
+}()
+
+// HasPrefixFold reports whether b begins with the lower-case ASCII string low,
+// folding only ASCII letters of b.
+func HasPrefixFold(b []byte, low string) bool {
+	if len(b) < len(low) {
+		return false
+	}
+	for i := 0; i < len(low); i++ {
+		if fold[b[i]] != low[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// EqualFold reports whether b equals the lower-case ASCII string low, folding
+// only ASCII letters of b.
+func EqualFold(b []byte, low string) bool { return len(b) == len(low) && HasPrefixFold(b, low) }
+
+func isLetter(c byte) bool { c |= 0x20; return 'a' <= c && c <= 'z' }
+
+// IsSpace reports whether c separates attributes. A carriage return counts: the
+// input stream turns it into a line feed before the tokenizer sees it.
+func IsSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }

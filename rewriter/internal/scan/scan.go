@@ -1,0 +1,356 @@
+// Package scan finds the edges of tags in a stream of HTML. It is a push
+// scanner: the caller hands it whatever bytes it has; complete tags and pieces
+// of text come back as offsets, and bytes that matter to nobody are only hopped
+// over. It builds no tree and copies nothing.
+//
+// The order of calls is: Next until it returns More; then keep the bytes from
+// Hold on, call Shift with the number of bytes dropped before them, append more
+// input and call Next again. At the end of the input pass eof and call Next
+// until it returns Done.
+//
+// Where a document has several readings (noscript, select, svg, math, frameset)
+// the scanner follows one and watches for the place where another would go a
+// different way. From there on Diverged is set, and every '<' followed by a
+// letter may begin a tag for somebody: a start tag has the same bytes in every
+// reading, only whether it counts differs.
+package scan
+
+import "bytes"
+
+// An Event is what Next found.
+type Event uint8
+
+const (
+	// More: everything before Hold is decided; more input is needed.
+	More Event = iota
+	// Done: the end of the input was reached.
+	Done
+	// StartTag: [Start, End) is a start tag whose name ends at NameEnd.
+	StartTag
+	// OpenTag: the input ended inside the start tag [Start, End).
+	OpenTag
+	// RawText: [Start, End) is a piece of the text of Elem, a script or style
+	// element; Last on its last piece.
+	RawText
+
+	again // nothing to report yet
+)
+
+type mode uint8
+
+const (
+	inData    mode = iota
+	inTag          // a tag has begun at begin
+	inRaw          // text up to the end tag of raw
+	inScript       // the same, with the script escapes
+	inComment      // a comment has begun at begin
+	inBogus        // up to the first '>'
+	inCDATA
+)
+
+// A Scanner finds token edges. The zero value is ready for the start of a
+// document.
+type Scanner struct {
+	Start, NameEnd, End int
+	Elem                Elem
+	Last                bool // of a piece of raw text
+	Hold                int  // first byte that must be kept
+	// Long: the tag at hand outgrew what the caller holds and its first bytes
+	// are gone; Start and NameEnd mean nothing. See Outgrown.
+	Long  bool
+	Flags uint8 // of a start tag: not 0 if any of its attributes may load something on any element
+
+	// Diverged: from DivergedAt on the readings of this document may differ.
+	Diverged   bool
+	DivergedAt int
+	// InTemplate counts open template elements.
+	InTemplate int
+	// InNoscript: the scanner stands inside noscript.
+	InNoscript bool
+
+	pos      int
+	begin    int
+	long     node // name of a Long tag
+	end      bool // of a Long tag: it is an end tag
+	mode     mode
+	tag      tagState
+	raw      Elem
+	escape   uint8 // of a script: 0 none, 1 escaped, 2 double escaped
+	dashes   uint8 // of an escaped script: '-' seen in a row, at most 2
+	cdata    uint8 // of ambiguous raw text: 0 none, 1 inside a CDATA section; see ambiguous
+	brackets uint8 // of that CDATA section: ']' seen in a row, at most 2
+	sel      bool
+	frameset bool
+	foreign  foreign
+}
+
+// Foreign reports whether the scanner stands inside svg or math, or may do so.
+func (s *Scanner) Foreign() bool { return s.foreign.active() }
+
+// InTag reports whether a tag is open, and where it begins.
+func (s *Scanner) InTag() (begin int, ok bool) { return s.begin, s.mode == inTag }
+
+// TagEnd returns the position behind the '>' that ends the tag beginning at
+// data[i], or len(data) and false if the data ends first.
+func TagEnd(data []byte, i int) (end int, ok bool) {
+	var flags uint8
+	end, _, ok = walkTag(data, i+1, inName, &flags)
+	return end, ok
+}
+
+// Shift tells the scanner that n bytes were dropped from the front of the data.
+func (s *Scanner) Shift(n int) {
+	s.pos -= n
+	s.begin -= n
+	s.Start -= n
+	s.NameEnd -= n
+	s.End -= n
+	s.Hold -= n
+	s.DivergedAt -= n
+}
+
+// Next goes on to the next event in data. eof says that nothing follows data.
+func (s *Scanner) Next(data []byte, eof bool) Event {
+	for {
+		ev := again
+		switch s.mode {
+		case inData:
+			ev = s.data(data, eof)
+		case inTag:
+			ev = s.walk(data, eof)
+		case inRaw:
+			ev = s.rawText(data, eof)
+		case inScript:
+			ev = s.script(data, eof)
+		case inComment:
+			ev = s.comment(data, eof)
+		case inBogus:
+			ev = s.bogus(data, eof)
+		case inCDATA:
+			ev = s.section(data, eof)
+		}
+		if ev != again {
+			return ev
+		}
+	}
+}
+
+// need ends the walk through data: everything before hold is decided.
+func (s *Scanner) need(hold int, eof bool) Event {
+	s.Hold = hold
+	if eof {
+		s.Hold, s.pos, s.mode = hold, hold, inData
+		return Done
+	}
+	return More
+}
+
+// diverge notes that readings part at offset at.
+func (s *Scanner) diverge(at int) {
+	if !s.Diverged {
+		s.Diverged, s.DivergedAt = true, at
+	}
+}
+
+// data hops from '<' to '<'.
+func (s *Scanner) data(data []byte, eof bool) Event {
+	for s.pos < len(data) {
+		n := bytes.IndexByte(data[s.pos:], '<')
+		if n < 0 {
+			s.pos = len(data)
+			break
+		}
+		i := s.pos + n
+		s.pos = i
+		if i+1 >= len(data) {
+			return s.short(data, i, eof)
+		}
+		switch c := data[i+1]; {
+		case isLetter(c):
+			s.begin, s.pos, s.mode, s.tag, s.Flags, s.Long = i, i+1, inTag, inName, 0, false
+			return again
+		case c == '/':
+			if i+2 >= len(data) {
+				return s.short(data, i, eof)
+			}
+			switch c := data[i+2]; {
+			case isLetter(c):
+				s.begin, s.pos, s.mode, s.tag, s.Flags, s.Long = i, i+2, inTag, inName, 0, false
+				return again
+			case c == '>':
+				s.pos = i + 3
+			default:
+				s.begin, s.pos, s.mode = i, i+2, inBogus
+				return again
+			}
+		case c == '!':
+			return s.declaration(data, i, eof)
+		case c == '?':
+			s.begin, s.pos, s.mode = i, i+2, inBogus
+			return again
+		default:
+			s.pos = i + 1
+		}
+	}
+	return s.need(s.pos, eof)
+}
+
+// short deals with a '<' at the very end of the data.
+func (s *Scanner) short(data []byte, i int, eof bool) Event {
+	if eof {
+		i = len(data)
+	}
+	return s.need(i, eof)
+}
+
+// declaration reads what follows "<!" at data[i].
+func (s *Scanner) declaration(data []byte, i int, eof bool) Event {
+	const section = "[CDATA["
+	rest := data[i+2:]
+	foreign := s.foreign.active()
+	if !eof && (len(rest) == 0 || len(rest) == 1 && rest[0] == '-' ||
+		foreign && len(rest) < len(section) && string(rest) == section[:len(rest)]) {
+		return s.need(i, eof)
+	}
+	s.begin, s.pos = i, i+2
+	switch {
+	case len(rest) >= 2 && rest[0] == '-' && rest[1] == '-':
+		// "<!-->" and "<!--->" are complete: the search begins at the dashes.
+		s.mode = inComment
+	case foreign && bytes.HasPrefix(rest, []byte(section)):
+		s.mode = inBogus
+		if s.foreign.inForeign() {
+			s.pos, s.mode = i+2+len(section), inCDATA
+		} else {
+			s.diverge(i)
+		}
+	default:
+		s.mode = inBogus
+	}
+	return again
+}
+
+// Outgrown tells the scanner that the caller will not hold the open tag, which
+// begins in data, any longer. The scanner remembers its name.
+func (s *Scanner) Outgrown(data []byte) {
+	s.Long = true
+	i := s.begin + 1
+	if data[i] == '/' {
+		i++
+	}
+	s.end = i == s.begin+2
+	name := data[i:NameEnd(data, i)]
+	s.long, s.Elem = newNode(name), ElemOf(name)
+}
+
+// walk goes through the tag that begins at begin.
+func (s *Scanner) walk(data []byte, eof bool) Event {
+	from := s.pos
+	i, st, ok := walkTag(data, s.pos, s.tag, &s.Flags)
+	s.pos, s.tag = i, st
+	if s.InNoscript && (ok || eof || s.Long) {
+		// With scripting on, noscript ends here whatever the tag says.
+		begin := s.begin
+		if s.Long {
+			begin = max(0, from-len("</noscript"))
+		}
+		if at := indexEndTag(data, begin+1, i, "noscript"); at >= 0 {
+			s.diverge(begin)
+			s.pos, s.mode, s.InNoscript, s.Long = at, inData, false, false
+			return again
+		}
+	}
+	if !ok && !eof {
+		s.Hold = s.begin
+		if s.Long {
+			s.Hold = i
+		}
+		return More
+	}
+	s.Start, s.End, s.mode = s.begin, i, inData
+	if s.Long {
+		if s.end {
+			s.endTag(s.long.name[:s.long.n])
+			return again
+		}
+	} else {
+		if data[s.Start+1] == '/' {
+			s.endTag(data[s.Start+2 : NameEnd(data[:s.End], s.Start+2)])
+			return again
+		}
+		s.NameEnd = NameEnd(data[:s.End], s.Start+1)
+		s.Elem = ElemOf(data[s.Start+1 : s.NameEnd])
+	}
+	if !ok {
+		return OpenTag
+	}
+	return s.startTag(data)
+}
+
+// indexEndTag finds "</name" in data[from:to], folding ASCII case; -1 if absent.
+func indexEndTag(data []byte, from, to int, name string) int {
+	for from < to {
+		n := bytes.IndexByte(data[from:to], '<')
+		if n < 0 {
+			return -1
+		}
+		from += n
+		if to-from > len(name)+1 && data[from+1] == '/' && HasPrefixFold(data[from+2:to], name) {
+			return from
+		}
+		from++
+	}
+	return -1
+}
+
+// startTag follows the start tag [Start, End). It is an event only if somebody
+// may want to look at it.
+func (s *Scanner) startTag(data []byte) Event {
+	empty := false // surely an empty element, so no text follows
+	if s.foreign.active() || s.Elem == SVG || s.Elem == Math {
+		closed := selfClosing(data[:s.End], s.tag)
+		empty = closed && s.foreign.inForeign()
+		if s.Long {
+			s.foreign.lost = true // its attributes are not known
+		} else {
+			s.foreign.start(s.Elem, data[s.Start:s.End], s.NameEnd-s.Start, closed)
+		}
+	}
+	if s.Elem == Other {
+		if s.Flags == 0 && !s.Long {
+			return again
+		}
+		return StartTag
+	}
+	if rawEnd[s.Elem] != "" && !empty {
+		s.raw, s.escape, s.cdata, s.mode = s.Elem, 0, 0, inRaw
+		if s.Elem == Script {
+			s.mode = inScript
+		}
+	}
+	switch s.Elem {
+	case Template:
+		s.InTemplate++
+	case Select:
+		s.sel = true
+	case Frameset:
+		s.frameset = true
+	case Noscript:
+		s.InNoscript = true
+	}
+	return StartTag
+}
+
+func (s *Scanner) endTag(name []byte) {
+	if s.foreign.active() {
+		s.foreign.end(name)
+	}
+	switch ElemOf(name) {
+	case Template:
+		s.InTemplate = max(0, s.InTemplate-1)
+	case Select:
+		s.sel = false
+	case Noscript:
+		s.InNoscript = false
+	}
+}

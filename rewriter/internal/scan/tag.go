@@ -1,0 +1,237 @@
+package scan
+
+import "bytes"
+
+// The states in which the walk through a tag can stop at the end of a piece of
+// input (HTML standard, sections 13.2.5.8 and 13.2.5.32 to 13.2.5.40). The zero
+// state is the tag name's.
+type tagState uint8
+
+const (
+	inName tagState = iota
+	beforeAttr
+	inAttrName
+	afterAttrName
+	beforeValue
+	inDouble
+	inSingle
+	inUnquoted
+)
+
+// Flags that a walk sets when it meets the first letters of attribute names
+// that can load something on any element.
+const (
+	flagStyle uint8 = 1 << iota // style, src…
+	flagOn                      // event handlers
+	flagOther                   // background, ping
+)
+
+// attrFlag maps the first letter of an attribute name to its flag.
+var attrFlag = func() (t [256]uint8) {
+	t['s'], t['S'] = flagStyle, flagStyle
+	t['o'], t['O'] = flagOn, flagOn
+	t['b'], t['B'] = flagOther, flagOther
+	t['p'], t['P'] = flagOther, flagOther
+	return t
+}()
+
+// walkTag goes on from b[i] in state st until the '>' that ends the tag. It
+// returns the position behind the '>' and true, or len(b), the state to go on
+// with, and false. flags collects what attribute names begin with.
+func walkTag(b []byte, i int, st tagState, flags *uint8) (int, tagState, bool) {
+	for i < len(b) {
+		c := b[i]
+		switch st {
+		case inName:
+			for {
+				if c == '>' {
+					return i + 1, inName, true
+				}
+				if c == '/' || IsSpace(c) {
+					st = beforeAttr
+					i++
+					break
+				}
+				if i++; i == len(b) {
+					return i, inName, false
+				}
+				c = b[i]
+			}
+		case beforeAttr:
+			switch {
+			case c == '>':
+				return i + 1, st, true
+			case c == '/' || IsSpace(c):
+				i++
+			default:
+				// Even '=' begins a name here.
+				*flags |= attrFlag[c]
+				st = inAttrName
+				i++
+			}
+		case inAttrName:
+			for {
+				if c == '=' {
+					st = beforeValue
+					i++
+					break
+				}
+				if c == '>' {
+					return i + 1, st, true
+				}
+				if c == '/' {
+					st = beforeAttr
+					i++
+					break
+				}
+				if IsSpace(c) {
+					st = afterAttrName
+					i++
+					break
+				}
+				if i++; i == len(b) {
+					return i, inAttrName, false
+				}
+				c = b[i]
+			}
+		case afterAttrName:
+			switch {
+			case c == '=':
+				st = beforeValue
+				i++
+			case c == '>':
+				return i + 1, st, true
+			case c == '/':
+				st = beforeAttr
+				i++
+			case IsSpace(c):
+				i++
+			default:
+				st = beforeAttr // the same byte begins the next name
+			}
+		case beforeValue:
+			switch {
+			case IsSpace(c):
+				i++
+			case c == '"':
+				st = inDouble
+				i++
+			case c == '\'':
+				st = inSingle
+				i++
+			case c == '>':
+				return i + 1, st, true
+			default:
+				st = inUnquoted
+			}
+		case inDouble, inSingle:
+			q := byte('"')
+			if st == inSingle {
+				q = '\''
+			}
+			j := bytes.IndexByte(b[i:], q)
+			if j < 0 {
+				return len(b), st, false
+			}
+			i += j + 1
+			st = beforeAttr
+		case inUnquoted:
+			for c != '>' && !IsSpace(c) {
+				if i++; i == len(b) {
+					return i, inUnquoted, false
+				}
+				c = b[i]
+			}
+			if c == '>' {
+				return i + 1, st, true
+			}
+			st = beforeAttr
+			i++
+		}
+	}
+	return i, st, false
+}
+
+// An Attr holds the spans of one attribute, as offsets into the slice that was
+// parsed. Duplicates are kept: the first counts for the parser, later ones can
+// still be seen by preload scanners.
+type Attr struct {
+	Name, NameEnd int
+	Val, ValEnd   int  // Val == ValEnd if the attribute has no value
+	Quote         byte // '"', '\'' or 0
+	Open          bool // the input ended inside this attribute
+}
+
+// Attrs appends to dst the attributes of the tag b[i:], where i stands behind
+// the tag name, up to the tag's '>' or the end of b.
+func Attrs(dst []Attr, b []byte, i int) []Attr {
+	for {
+		for i < len(b) && (b[i] == '/' || IsSpace(b[i])) {
+			i++
+		}
+		if i >= len(b) || b[i] == '>' {
+			return dst
+		}
+		a := Attr{Name: i}
+		for i++; i < len(b) && b[i] != '=' && b[i] != '>' && b[i] != '/' && !IsSpace(b[i]); i++ {
+		}
+		a.NameEnd, a.Val, a.ValEnd = i, i, i
+		if i >= len(b) {
+			a.Open = true
+			return append(dst, a)
+		}
+		j := i
+		for j < len(b) && IsSpace(b[j]) {
+			j++
+		}
+		if j >= len(b) || b[j] != '=' {
+			if j >= len(b) {
+				a.Open = true
+			}
+			dst = append(dst, a)
+			i = j
+			continue
+		}
+		for j++; j < len(b) && IsSpace(b[j]); j++ {
+		}
+		a.Val, a.ValEnd = j, j
+		if j >= len(b) {
+			a.Open = true
+			return append(dst, a)
+		}
+		switch c := b[j]; c {
+		case '>':
+			i = j
+		case '"', '\'':
+			a.Quote = c
+			a.Val = j + 1
+			if n := bytes.IndexByte(b[a.Val:], c); n >= 0 {
+				a.ValEnd = a.Val + n
+				i = a.ValEnd + 1
+			} else {
+				a.ValEnd, a.Open = len(b), true
+				i = len(b)
+			}
+		default:
+			for i = j; i < len(b) && b[i] != '>' && !IsSpace(b[i]); i++ {
+			}
+			a.ValEnd = i
+			a.Open = i == len(b)
+		}
+		dst = append(dst, a)
+	}
+}
+
+// NameEnd returns the end of the tag name that begins at b[i].
+func NameEnd(b []byte, i int) int {
+	for i < len(b) && b[i] != '>' && b[i] != '/' && !IsSpace(b[i]) {
+		i++
+	}
+	return i
+}
+
+// selfClosing reports whether the complete tag b, which ends with '>', ends in
+// a "/>" that is markup and not the tail of an unquoted value (CVE-2025-22872).
+func selfClosing(b []byte, last tagState) bool {
+	return len(b) >= 2 && b[len(b)-2] == '/' && last != inUnquoted
+}

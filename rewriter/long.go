@@ -1,0 +1,131 @@
+package rewriter
+
+import (
+	"bytes"
+
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter/internal/scan"
+)
+
+// A longTag is a start tag longer than MaxHold. Its attributes are judged one by
+// one and sent on, so that a picture of megabytes inside a data: URL passes
+// through little memory. A script tag cannot be judged so: it is sent with its
+// name and an inert type only.
+type longTag struct {
+	on      bool
+	swallow bool // nothing of the tag but its name is sent
+	skip    bool // the attribute at hand is decided; its end is awaited
+	quote   byte // that attribute's quote, 0 if none
+	elem    scan.Elem
+	pos     int // where the next attribute begins
+}
+
+func (l *longTag) shift(n int) { l.pos -= n }
+
+// enterLong begins with the tag at data[begin].
+func (rw *Rewriter) enterLong(data []byte, begin int) {
+	rw.scan.Outgrown(data)
+	if data[begin+1] == '/' {
+		rw.long = longTag{on: true, elem: scan.Other, pos: begin + 2}
+		return
+	}
+	rw.report.Overlong++
+	nameEnd := scan.NameEnd(data, begin+1)
+	rw.long = longTag{on: true, elem: rw.scan.Elem, pos: nameEnd}
+	if e := rw.scan.Elem; e != scan.Script && e != scan.Base {
+		return
+	}
+	if rw.cand.on || rw.depth > 0 {
+		rw.err = ErrTangled // nothing can be cut out of a document with several readings
+		return
+	}
+	rw.long.swallow = true
+	rw.report.add(Unclassified, policy.Script, policy.Block, 1)
+	rw.insert(nameEnd, inert, " data-cg-vendor=", Unclassified, " data-cg-category=none data-cg-held")
+	rw.emit(data, nameEnd)
+	rw.sent = len(data)
+}
+
+// endLong deals with the end of the long tag at scan.End.
+func (rw *Rewriter) endLong(data []byte) {
+	rw.longAttrs(data, rw.scan.End, true)
+	if rw.long.swallow {
+		rw.sent = max(rw.scan.End-1, 0)
+		if rw.scan.End > 0 && data[rw.scan.End-1] != '>' {
+			rw.sent = rw.scan.End // the input ended inside the tag
+		}
+	}
+	rw.long = longTag{}
+}
+
+// longAttrs judges the attributes up to limit and returns from where on bytes
+// must be held.
+func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
+	l := &rw.long
+	if l.swallow {
+		if !final {
+			rw.sent = limit
+		}
+		return limit
+	}
+	if l.skip {
+		n := -1
+		if l.quote != 0 {
+			n = bytes.IndexByte(data[l.pos:limit], l.quote)
+		} else {
+			n = bytes.IndexAny(data[l.pos:limit], " \t\n\f\r>")
+		}
+		if n < 0 {
+			l.pos = limit
+			return limit
+		}
+		l.skip = false
+		l.pos += n
+		if l.quote != 0 {
+			l.pos++
+		}
+	}
+	rw.attrs = scan.Attrs(rw.attrs[:0], data[:limit], l.pos)
+	for i := range rw.attrs {
+		a := rw.attrs[i]
+		if a.Open && !final && limit-a.Name <= rw.opts.MaxHold {
+			l.pos = a.Name
+			return a.Name
+		}
+		rw.longAttr(data, a)
+		l.pos = a.ValEnd
+		if a.Quote != 0 && !a.Open {
+			l.pos++
+		}
+		if a.Open && !final {
+			l.skip, l.quote, l.pos = true, a.Quote, limit
+			return limit
+		}
+	}
+	return l.pos
+}
+
+// longAttr judges one attribute of a long tag.
+func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
+	r, k := attrRole(rw.long.elem, data[a.Name:a.NameEnd])
+	if r == noRole {
+		return
+	}
+	var d policy.Decision
+	ok := true
+	if a.ValEnd-a.Name > rw.opts.MaxHold {
+		d = policy.Decision{Category: -1}
+		if r == roleURL && (k == policy.Image || k == policy.Media) && scan.HasPrefixFold(trimControl(data[a.Val:a.ValEnd]), "data:") {
+			d = allowed
+		}
+	} else {
+		d, ok = rw.judgeAttr(data, element{elem: rw.long.elem}, &a, r, k)
+	}
+	if !ok {
+		return
+	}
+	rw.report.decision(d, k)
+	if d.Action == policy.Block {
+		rw.insert(a.Name, "data-cg-")
+	}
+}

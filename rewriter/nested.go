@@ -1,0 +1,259 @@
+package rewriter
+
+import (
+	"bytes"
+	"encoding/base64"
+
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter/internal/scan"
+)
+
+const (
+	maxDepth    = 3       // documents inside documents
+	maxDataCode = 1 << 20 // bytes of a data: URL that are looked into
+)
+
+// nest scans a document that stands inside an attribute. The edits are left in
+// the returned Rewriter; clean is false if it could not be judged as a whole.
+func (rw *Rewriter) nest(doc []byte) (child *Rewriter, clean bool) {
+	if rw.depth+1 > maxDepth {
+		return nil, false
+	}
+	if rw.child == nil {
+		rw.child = New(rw.opts)
+	}
+	c := rw.child
+	page := rw.page
+	page.Stubs = false
+	c.Reset(nil, page)
+	c.depth = rw.depth + 1
+	scratch := c.base.scratch
+	c.base = rw.base
+	c.base.scratch, c.base.set = scratch, false
+	c.run(doc, true)
+	for _, n := range c.report.Counts {
+		rw.report.add(n.Vendor, n.Kind, n.Action, n.N)
+	}
+	rw.report.LateInline += c.report.LateInline
+	rw.report.Overlong += c.report.Overlong
+	return c, c.err == nil && c.sent == 0
+}
+
+// srcdoc rewrites the document of a srcdoc attribute in place: every inserted
+// byte is legal in any quoting, so only the positions must be mapped. Where they
+// cannot be, the attribute is held whole.
+func (rw *Rewriter) srcdoc(raw []byte, a *scan.Attr) (policy.Decision, bool) {
+	doc := raw
+	var pos []int
+	refs := bytes.IndexByte(raw, '&') >= 0
+	if refs {
+		pos = rw.pos[:0]
+		doc = decodeAttr(nil, raw, &pos)
+		rw.pos = pos
+	}
+	if bytes.IndexByte(doc, '<') < 0 {
+		return allowed, false
+	}
+	c, clean := rw.nest(doc)
+	if clean && len(c.edits) == 0 {
+		return allowed, false
+	}
+	unsure := policy.Decision{Category: -1}
+	if c != nil && c.held.Vendor != nil {
+		unsure = c.held
+	}
+	if !clean || a.Quote == 0 || a.Open {
+		return unsure, true
+	}
+	n, m := len(rw.edits), len(rw.ins)
+	c.sortEdits()
+	for _, e := range c.edits {
+		at := e.pos
+		if refs {
+			at = pos[e.pos]
+			if openReference(raw, pos, e.pos) {
+				rw.edits, rw.ins = rw.edits[:n], rw.ins[:m]
+				return unsure, true
+			}
+		}
+		from := len(rw.ins)
+		rw.ins = append(rw.ins, c.ins[e.from:e.to]...)
+		rw.edits = append(rw.edits, edit{a.Val + at, from, len(rw.ins)})
+	}
+	return allowed, false
+}
+
+// openReference reports whether the decoded byte before offset i came from a
+// character reference without ';': a letter inserted behind it would change it.
+func openReference(raw []byte, pos []int, i int) bool {
+	if i == 0 || i >= len(pos) {
+		return false
+	}
+	from, to := pos[i-1], pos[i]
+	return raw[from] == '&' && to-from > 1 && raw[to-1] != ';'
+}
+
+// styleAttr puts the prefix in front of blocked URLs in a style attribute.
+func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) {
+	css := raw
+	var pos []int
+	refs := bytes.IndexByte(raw, '&') >= 0
+	if refs {
+		pos = rw.pos[:0]
+		css = decodeAttr(nil, raw, &pos)
+		rw.pos = pos
+	}
+	var s cssScanner
+	_, hits := s.scan(css, 0, true, len(css), rw.hits[:0])
+	rw.hits = hits
+	for _, h := range hits {
+		d := rw.judgeCSS(css[h.start:h.end])
+		if d.Action != policy.Block {
+			continue
+		}
+		at := h.start
+		if refs {
+			if openReference(raw, pos, h.start) {
+				return d, true
+			}
+			at = pos[h.start]
+		}
+		rw.report.decision(d, policy.Style)
+		rw.insert(a.Val+at, cssPrefix)
+	}
+	return allowed, false
+}
+
+func (rw *Rewriter) judgeCSS(u []byte) policy.Decision {
+	if bytes.IndexByte(u, '\\') >= 0 {
+		rw.plain = decodeCSS(rw.plain[:0], u)
+		u = rw.plain
+	}
+	return rw.judgeURL(u, policy.Style)
+}
+
+// styleText follows the text of a style element.
+func (rw *Rewriter) styleText(data []byte) {
+	if !rw.inCSS {
+		return
+	}
+	end := rw.scan.End
+	if rw.scan.Last {
+		rw.inCSS = false
+	}
+	from := rw.cssPos
+	rw.cssPos, rw.hits = rw.css.scan(data[:end], from, rw.scan.Last, rw.opts.MaxHold, rw.hits[:0])
+	for _, h := range rw.hits {
+		d := rw.judgeCSS(data[h.start:h.end])
+		rw.report.decision(d, policy.Style)
+		if d.Action == policy.Block {
+			rw.insert(h.start, cssPrefix)
+		}
+	}
+}
+
+// judgeData decides about a data: URL by what it carries.
+func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
+	switch k {
+	case policy.Script, policy.Frame, policy.Object, policy.Refresh, policy.Style:
+	default:
+		return allowed
+	}
+	comma := bytes.IndexByte(u, ',')
+	if comma < 0 {
+		return allowed
+	}
+	head, body := u[len("data:"):comma], u[comma+1:]
+	if k != policy.Script {
+		// Pictures and documents of plug-ins run nothing.
+		for _, inert := range []string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "application/pdf", "text/plain", "font/", "application/font"} {
+			if scan.HasPrefixFold(trimSpace(head), inert) {
+				return allowed
+			}
+		}
+	}
+	if len(body) > maxDataCode {
+		return policy.Decision{Category: -1}
+	}
+	code := unpercent(body)
+	if bytes.HasSuffix(bytes.ToLower(trimSpace(head)), []byte("base64")) {
+		code = unbase64(code)
+	}
+	switch {
+	case k == policy.Script:
+		d, calls := rw.page.Bound.Inline(code, rw.calls[:0])
+		rw.calls = calls
+		return d
+	case k == policy.Style:
+		var s cssScanner
+		_, hits := s.scan(code, 0, true, len(code), nil)
+		for _, h := range hits {
+			if d := rw.judgeCSS(code[h.start:h.end]); d.Action == policy.Block {
+				return d
+			}
+		}
+		return allowed
+	}
+	return rw.judgeDocument(code)
+}
+
+// judgeDocument decides about a document that cannot be edited in place.
+func (rw *Rewriter) judgeDocument(doc []byte) policy.Decision {
+	c, clean := rw.nest(doc)
+	if clean && len(c.edits) == 0 {
+		return allowed
+	}
+	if c != nil && c.held.Vendor != nil {
+		return c.held
+	}
+	return policy.Decision{Category: -1}
+}
+
+// judgeScriptURL decides about a javascript: URL by its code, and by the document
+// the code may evaluate to.
+func (rw *Rewriter) judgeScriptURL(u []byte, k policy.Kind) policy.Decision {
+	i := bytes.IndexByte(u, ':')
+	if i < 0 || k == policy.Image || k == policy.Media {
+		return allowed // pictures do not run it
+	}
+	code := unpercent(u[i+1:])
+	if d, calls := rw.page.Bound.Inline(code, rw.calls[:0]); d.Action == policy.Block {
+		rw.calls = calls
+		return d
+	}
+	if bytes.IndexByte(code, '<') >= 0 {
+		return rw.judgeDocument(code)
+	}
+	return allowed
+}
+
+// unpercent decodes percent escapes (WHATWG URL standard, section 1.3).
+func unpercent(s []byte) []byte {
+	if bytes.IndexByte(s, '%') < 0 {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) && isDigit(s[i+1], true) && isDigit(s[i+2], true) {
+			out = append(out, hexValue(s[i+1])<<4|hexValue(s[i+2]))
+			i += 2
+			continue
+		}
+		out = append(out, s[i])
+	}
+	return out
+}
+
+// unbase64 decodes as much as is valid (WHATWG Infra standard, section 7,
+// forgiving-base64 decode).
+func unbase64(s []byte) []byte {
+	clean := make([]byte, 0, len(s))
+	for _, c := range s {
+		if !scan.IsSpace(c) && c != '=' {
+			clean = append(clean, c)
+		}
+	}
+	out := make([]byte, base64.RawStdEncoding.DecodedLen(len(clean)))
+	n, _ := base64.RawStdEncoding.Decode(out, clean)
+	return out[:n]
+}

@@ -1,0 +1,359 @@
+package rewriter
+
+import (
+	"bytes"
+
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter/internal/scan"
+)
+
+// An element is a start tag under judgement, as offsets into the data.
+type element struct {
+	start, nameEnd, end int
+	elem                scan.Elem
+	foreign             bool // stands in svg or math, or may do so
+	stubs               bool // a stub may be inserted in front of it
+}
+
+// A role says how an attribute loads something.
+type role uint8
+
+const (
+	noRole      role = iota
+	roleURL          // one URL
+	roleSrcset       // image candidates
+	roleURLs         // URLs separated by spaces
+	roleSrcdoc       // a document
+	roleStyle        // CSS declarations
+	roleEvent        // script
+	roleRefresh      // "5; url=…"
+)
+
+// startTag deals with the start tag the scanner found.
+func (rw *Rewriter) startTag(data []byte, open bool) {
+	s := &rw.scan
+	if s.Elem == scan.Style && !open {
+		rw.css, rw.inCSS, rw.cssPos = cssScanner{}, true, s.End
+	}
+	if rw.long.on {
+		rw.endLong(data)
+		return
+	}
+	if s.End-s.Start > rw.opts.MaxHold {
+		rw.enterLong(data, s.Start)
+		rw.endLong(data)
+		if rw.cand.on {
+			rw.cand.long = append(rw.cand.long, s.Start)
+		}
+		return
+	}
+	if rw.cand.on && s.Start >= rw.cand.pos {
+		return // judged with all the other tags that somebody may see
+	}
+	e := element{
+		start: s.Start, nameEnd: s.NameEnd, end: s.End, elem: s.Elem, foreign: s.Foreign(),
+		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign(),
+	}
+	if e.elem == scan.Script && e.stubs {
+		rw.flushStubs(e.start)
+	}
+	rw.judgeTag(data, e)
+	if open {
+		rw.inline.on = false
+	}
+}
+
+// judgeTag decides about one start tag and notes the edits that hold it.
+func (rw *Rewriter) judgeTag(data []byte, e element) {
+	rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
+	rw.renames = rw.renames[:0]
+	kind := policy.Image
+	switch e.elem {
+	case scan.Script:
+		rw.scriptTag(data, e)
+		return
+	case scan.Base:
+		rw.baseTag(data)
+		return
+	case scan.Link:
+		if kind = rw.linkKind(data); kind == noKind {
+			return
+		}
+	case scan.Meta:
+		if !rw.isRefresh(data) {
+			return
+		}
+	}
+	var first, blocked policy.Decision
+	var firstKind, blockedKind policy.Kind
+	seen, held := false, false
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		r, k := attrRole(e.elem, data[a.Name:a.NameEnd])
+		if r == noRole {
+			continue
+		}
+		if e.elem == scan.Link {
+			k = kind
+		}
+		d, ok := rw.judgeAttr(data, e, a, r, k)
+		switch {
+		case !ok:
+		case d.Action == policy.Block:
+			rw.renames = append(rw.renames, i)
+			if !held {
+				blocked, blockedKind, held = d, k, true
+			}
+		case !seen:
+			first, firstKind, seen = d, k, true
+		}
+	}
+	switch {
+	case held:
+		rw.report.decision(blocked, blockedKind)
+		rw.hold(e, blocked, "")
+	case seen:
+		rw.report.decision(first, firstKind)
+	}
+}
+
+// noKind says that a link element loads nothing.
+const noKind = policy.Kind(policy.NumKinds)
+
+// hold notes the marker and the renamed attributes of a held element.
+func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
+	if rw.held.Vendor == nil {
+		rw.held = d
+	}
+	vendor, category := Unclassified, "none"
+	if d.Vendor != nil {
+		vendor = d.Vendor.ID
+	}
+	if sc := rw.page.Bound.Policy().Scheme(); d.Category >= 0 && d.Category < len(sc.Categories) && d.Vendor != nil {
+		category = sc.Categories[d.Category].ID
+	}
+	rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held")
+	for _, i := range rw.renames {
+		rw.insert(rw.attrs[i].Name, "data-cg-")
+	}
+}
+
+// judgeAttr decides about one attribute that loads something; ok is false if
+// there is nothing to hold or count as a whole.
+func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k policy.Kind) (d policy.Decision, ok bool) {
+	raw := data[a.Val:a.ValEnd]
+	if r == roleStyle {
+		return rw.styleAttr(raw, a)
+	}
+	if r == roleSrcdoc {
+		return rw.srcdoc(raw, a)
+	}
+	v := rw.decode(raw)
+	switch r {
+	case roleURL:
+		return rw.judgeURL(v, k), len(v) > 0
+	case roleSrcset:
+		for len(v) > 0 {
+			var u []byte
+			if u, v = nextCandidate(v); len(u) > 0 {
+				if d = rw.judgeURL(u, k); d.Action == policy.Block {
+					return d, true
+				}
+				ok = true
+			}
+		}
+	case roleURLs:
+		for len(v) > 0 {
+			i := bytes.IndexAny(v, " \t\n\f\r")
+			u := v
+			if v = nil; i >= 0 {
+				u, v = u[:i], u[i+1:]
+			}
+			if len(u) > 0 {
+				if d = rw.judgeURL(u, k); d.Action == policy.Block {
+					return d, true
+				}
+				ok = true
+			}
+		}
+	case roleRefresh:
+		if u, has := refreshURL(v); has {
+			return rw.judgeURL(u, k), true
+		}
+	case roleEvent:
+		return rw.judgeCode(v, e)
+	}
+	return d, ok
+}
+
+// judgeCode decides about an event handler or another short piece of code.
+func (rw *Rewriter) judgeCode(code []byte, e element) (policy.Decision, bool) {
+	d, calls := rw.page.Bound.Inline(code, rw.calls[:0])
+	rw.calls = calls
+	if e.stubs && d.Action == policy.Allow {
+		// A stub next to the element would change the page's structure where
+		// style sheets may count children; the next script is early enough.
+		for _, v := range calls {
+			rw.later = append(rw.later, v)
+		}
+	}
+	return d, d.Action == policy.Block || d.Vendor != nil
+}
+
+// decode returns the attribute value with its character references decoded.
+func (rw *Rewriter) decode(raw []byte) []byte {
+	if bytes.IndexByte(raw, '&') < 0 {
+		return raw
+	}
+	rw.value = decodeAttr(rw.value[:0], raw, nil)
+	return rw.value
+}
+
+var allowed = policy.Decision{Action: policy.Allow, Reason: policy.Data, Category: -1}
+
+// judgeURL decides about the resource a decoded URL reference names.
+func (rw *Rewriter) judgeURL(u []byte, k policy.Kind) policy.Decision {
+	var loc policy.Location
+	switch rw.base.resolve(u, &loc) {
+	case urlNet:
+		return rw.page.Bound.Resource(k, loc)
+	case urlEmpty, urlLocal:
+		return allowed
+	case urlData:
+		return rw.judgeData(u, k)
+	case urlScript:
+		return rw.judgeScriptURL(u, k)
+	}
+	return policy.Decision{Category: -1} // unsure: held
+}
+
+// attrRole returns how the attribute loads something on the element, and what.
+func attrRole(e scan.Elem, name []byte) (role, policy.Kind) {
+	if len(name) > 2 && name[0]|0x20 == 'o' && name[1]|0x20 == 'n' {
+		return roleEvent, policy.Inline
+	}
+	var low [12]byte
+	if len(name) > len(low) {
+		return noRole, 0
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		low[i] = c
+	}
+	switch string(low[:len(name)]) {
+	case "style":
+		return roleStyle, policy.Style
+	case "background":
+		return roleURL, policy.Image
+	case "ping":
+		return roleURLs, policy.Hint
+	case "src":
+		switch e {
+		case scan.Iframe, scan.Frame:
+			return roleURL, policy.Frame
+		case scan.Embed:
+			return roleURL, policy.Object
+		case scan.Img, scan.Image, scan.Input:
+			return roleURL, policy.Image
+		case scan.Source, scan.Video, scan.Audio, scan.Track:
+			return roleURL, policy.Media
+		}
+	case "srcdoc":
+		if e == scan.Iframe {
+			return roleSrcdoc, policy.Frame
+		}
+	case "srcset", "imagesrcset":
+		switch e {
+		case scan.Img, scan.Image, scan.Source, scan.Link:
+			return roleSrcset, policy.Image
+		}
+	case "poster":
+		if e == scan.Video {
+			return roleURL, policy.Image
+		}
+	case "data":
+		if e == scan.Object {
+			return roleURL, policy.Object
+		}
+	case "href", "xlink:href":
+		switch e {
+		case scan.Link:
+			return roleURL, policy.Hint
+		case scan.Image, scan.Use, scan.FeImage:
+			return roleURL, policy.Image
+		}
+	case "content":
+		if e == scan.Meta {
+			return roleRefresh, policy.Refresh
+		}
+	}
+	return noRole, 0
+}
+
+// baseTag follows <base href>.
+func (rw *Rewriter) baseTag(data []byte) {
+	if rw.scan.InTemplate > 0 || rw.scan.Foreign() {
+		return // neither is a base element of the document
+	}
+	for _, a := range rw.attrs {
+		if scan.EqualFold(data[a.Name:a.NameEnd], "href") {
+			rw.base.rebase(rw.decode(data[a.Val:a.ValEnd]))
+			return
+		}
+	}
+}
+
+// isRefresh reports whether the meta element is a refresh.
+func (rw *Rewriter) isRefresh(data []byte) bool {
+	for _, a := range rw.attrs {
+		if scan.EqualFold(data[a.Name:a.NameEnd], "http-equiv") &&
+			scan.EqualFold(trimControl(rw.decode(data[a.Val:a.ValEnd])), "refresh") {
+			return true
+		}
+	}
+	return false
+}
+
+// linkKind returns what the link element loads, noKind if nothing. If it has
+// several rel attributes or keywords, the one that runs most decides.
+func (rw *Rewriter) linkKind(data []byte) policy.Kind {
+	kind := noKind
+	for _, a := range rw.attrs {
+		if !scan.EqualFold(data[a.Name:a.NameEnd], "rel") {
+			continue
+		}
+		v := rw.decode(data[a.Val:a.ValEnd])
+		for len(v) > 0 {
+			i := bytes.IndexAny(v, " \t\n\f\r")
+			word := v
+			if v = nil; i >= 0 {
+				word, v = word[:i], word[i+1:]
+			}
+			if k := relKind(word); k < kind {
+				kind = k
+			}
+		}
+	}
+	return kind
+}
+
+// relKind returns what a link type loads.
+func relKind(word []byte) policy.Kind {
+	switch {
+	case scan.EqualFold(word, "modulepreload"):
+		return policy.Script
+	case scan.EqualFold(word, "stylesheet"):
+		return policy.Style
+	case scan.EqualFold(word, "icon"), scan.EqualFold(word, "mask-icon"),
+		scan.HasPrefixFold(word, "apple-touch-"):
+		return policy.Image
+	case scan.EqualFold(word, "preload"), scan.EqualFold(word, "prefetch"),
+		scan.EqualFold(word, "prerender"), scan.EqualFold(word, "preconnect"),
+		scan.EqualFold(word, "dns-prefetch"), scan.EqualFold(word, "manifest"),
+		scan.EqualFold(word, "compression-dictionary"):
+		return policy.Hint
+	}
+	return noKind
+}

@@ -1,0 +1,342 @@
+package rewriter
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter/internal/scan"
+)
+
+// Defaults and bounds of Options.
+const (
+	DefaultMaxHold   = 64 << 10
+	DefaultMaxInline = 64 << 10
+	minHold          = 1 << 10
+)
+
+// ErrTangled is returned for a document whose readings differ so much that
+// judging all of them would take more than linear work. Nothing of the
+// document's rest may be sent.
+var ErrTangled = errors.New("document has too many overlapping readings")
+
+// ErrClosed is returned by Write after Close or after an error.
+var ErrClosed = errors.New("rewriter is closed")
+
+// Options bound what a Rewriter holds. The zero value means the defaults.
+type Options struct {
+	// MaxHold is the number of bytes of one open tag that are held; default 64
+	// KiB, at least 1 KiB. The attributes of a longer tag are judged one by one;
+	// a longer script tag loses its attributes.
+	MaxHold int
+	// MaxInline is the number of bytes at the start of an inline script that are
+	// held to judge it; default 64 KiB, at least 1 KiB. A loader behind them is
+	// not seen.
+	MaxInline int
+}
+
+// A Page says whose document is rewritten.
+type Page struct {
+	Bound              policy.Bound
+	Scheme, Host, Path string // of the document's URL, to resolve references; Path without query
+	Stubs              bool   // whether inline stubs of held vendors' globals may be inserted
+}
+
+// A Rewriter holds back, in one HTML document, what the policy does not allow.
+// It is made to be reused: Reset starts the next document. It is not safe for
+// concurrent use.
+//
+// The bytes of tags that no rule hits, and everything between tags, leave as
+// they came. A held element keeps its bytes and gets more: attribute names that
+// load something get the prefix "data-cg-", and marker attributes say why.
+// Cutting both out gives the original back.
+type Rewriter struct {
+	opts   Options
+	dst    io.Writer
+	page   Page
+	base   baseURL
+	scan   scan.Scanner
+	report Report
+	err    error
+	depth  int // of nested documents
+
+	buf   []byte // held input, from earlier writes
+	out   []byte // output of this write, if it differs from the input
+	ins   []byte // text of the edits
+	edits []edit
+	sent  int // input before this offset is written
+	wrote bool
+
+	attrs   []scan.Attr
+	renames []int // attributes to rename, as indexes into attrs
+	value   []byte
+	plain   []byte
+	code    []byte
+	calls   []*policy.Vendor
+	stubs   []*policy.Vendor // whose stub the document has
+	child   *Rewriter
+
+	inline inlineHold
+	css    cssScanner
+	inCSS  bool // inside a style element's text
+	cssPos int
+	held   policy.Decision  // the first decision that held something
+	later  []*policy.Vendor // whose stub waits for the next script element
+	hits   []cssHit
+	pos    []int
+	long   longTag
+	cand   candidates
+}
+
+// An edit inserts ins[from:to] in front of the input byte at pos.
+type edit struct{ pos, from, to int }
+
+// New returns a Rewriter. Reset must be called before the first Write.
+func New(o Options) *Rewriter {
+	if o.MaxHold == 0 {
+		o.MaxHold = DefaultMaxHold
+	}
+	if o.MaxInline == 0 {
+		o.MaxInline = DefaultMaxInline
+	}
+	o.MaxHold, o.MaxInline = max(o.MaxHold, minHold), max(o.MaxInline, minHold)
+	return &Rewriter{opts: o, err: ErrClosed}
+}
+
+// Reset starts a new document whose rewritten form goes to dst.
+func (rw *Rewriter) Reset(dst io.Writer, p Page) {
+	rw.dst, rw.page, rw.err = dst, p, nil
+	rw.base.reset(p.Scheme, p.Host, p.Path)
+	rw.scan = scan.Scanner{}
+	rw.report.reset()
+	rw.buf, rw.out, rw.ins, rw.edits = rw.buf[:0], rw.out[:0], rw.ins[:0], rw.edits[:0]
+	rw.stubs, rw.later = rw.stubs[:0], rw.later[:0]
+	rw.inCSS, rw.held = false, policy.Decision{}
+	rw.sent, rw.cssPos = 0, 0
+	rw.inline, rw.css, rw.long, rw.cand = inlineHold{}, cssScanner{}, longTag{}, candidates{}
+}
+
+// Release lets go of the document and of what it pointed to. The Rewriter can
+// be Reset again.
+func (rw *Rewriter) Release() {
+	rw.dst, rw.page, rw.err = nil, Page{}, ErrClosed
+}
+
+// Capacity returns the bytes of memory the Rewriter keeps for reuse.
+func (rw *Rewriter) Capacity() int {
+	n := cap(rw.buf) + cap(rw.out) + cap(rw.ins) + cap(rw.value) + cap(rw.plain) + cap(rw.code) +
+		24*cap(rw.edits) + 48*cap(rw.attrs) + 8*cap(rw.pos) + 16*cap(rw.hits)
+	if rw.child != nil {
+		n += rw.child.Capacity()
+	}
+	return n
+}
+
+// Report returns what was done since Reset. It is valid until the next Reset.
+func (rw *Rewriter) Report() *Report {
+	rw.report.Diverged = rw.scan.Diverged
+	return &rw.report
+}
+
+// Held returns the number of input bytes that wait for a decision.
+func (rw *Rewriter) Held() int { return len(rw.buf) }
+
+// Write rewrites the next piece of the document. Everything that can be decided
+// with it has been written to the destination when Write returns. After an error
+// the rest of the document must not be sent.
+func (rw *Rewriter) Write(p []byte) (int, error) {
+	if rw.err != nil {
+		return 0, rw.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	rw.report.BytesIn += int64(len(p))
+	data := p
+	if len(rw.buf) > 0 {
+		rw.buf = append(rw.buf, p...)
+		data = rw.buf
+	}
+	hold := rw.run(data, false)
+	if rw.err == nil {
+		rw.emit(data, hold)
+	}
+	if rw.err != nil {
+		return 0, rw.err
+	}
+	rw.keep(data, hold)
+	return len(p), nil
+}
+
+// Close ends the document: what is still held is decided and written. It must
+// only be called at the clean end of the input; after an upstream failure the
+// held bytes must be forgotten.
+func (rw *Rewriter) Close() error {
+	if rw.err != nil {
+		if rw.err == ErrClosed {
+			return nil
+		}
+		return rw.err
+	}
+	data := rw.buf
+	rw.run(data, true)
+	if rw.err == nil {
+		rw.flushStubs(len(data))
+		rw.emit(data, len(data))
+	}
+	if rw.err != nil {
+		return rw.err
+	}
+	rw.buf = rw.buf[:0]
+	rw.err = ErrClosed
+	return nil
+}
+
+// keep remembers data[hold:] for the next write.
+func (rw *Rewriter) keep(data []byte, hold int) {
+	rest := data[hold:]
+	if len(rw.buf) > 0 {
+		n := copy(rw.buf, rest)
+		rw.buf = rw.buf[:n]
+	} else {
+		rw.buf = append(rw.buf, rest...)
+	}
+	rw.scan.Shift(hold)
+	rw.sent -= hold
+	rw.inline.shift(hold)
+	rw.cssPos -= hold
+	rw.long.shift(hold)
+	rw.cand.shift(hold)
+}
+
+// run scans data and collects edits. It returns the offset from which bytes must
+// be held.
+func (rw *Rewriter) run(data []byte, eof bool) (hold int) {
+	for rw.err == nil {
+		ev := rw.scan.Next(data, eof)
+		if rw.long.on && !rw.scan.Long {
+			rw.long = longTag{} // the tag was none: its end lay inside it
+		}
+		if rw.scan.Diverged && !rw.cand.on {
+			rw.cand = candidates{on: true, pos: rw.scan.DivergedAt}
+		}
+		switch ev {
+		case scan.StartTag, scan.OpenTag:
+			rw.startTag(data, ev == scan.OpenTag)
+		case scan.RawText:
+			if rw.scan.Elem == scan.Style {
+				rw.styleText(data)
+			} else {
+				rw.scriptText(data)
+			}
+		case scan.More, scan.Done:
+			return rw.pause(data, eof)
+		}
+	}
+	return 0
+}
+
+// pause decides how much of data must be held when the scanner wants more.
+func (rw *Rewriter) pause(data []byte, eof bool) int {
+	if begin, ok := rw.scan.InTag(); ok && !eof && !rw.long.on && len(data)-begin > rw.opts.MaxHold {
+		rw.enterLong(data, begin)
+	}
+	hold := rw.scan.Hold
+	if rw.long.on {
+		hold = rw.longAttrs(data, len(data), false)
+	}
+	if rw.inline.on {
+		hold = min(hold, rw.inline.start)
+	}
+	if rw.inCSS {
+		hold = min(hold, rw.cssPos)
+	}
+	if rw.cand.on {
+		hold = min(hold, rw.candidates(data, eof))
+	}
+	return hold
+}
+
+// insert adds an edit in front of the byte at pos.
+func (rw *Rewriter) insert(pos int, text ...string) {
+	from := len(rw.ins)
+	for _, t := range text {
+		rw.ins = append(rw.ins, t...)
+	}
+	rw.edits = append(rw.edits, edit{pos, from, len(rw.ins)})
+}
+
+// emit writes data[sent:to] with the edits in it.
+func (rw *Rewriter) emit(data []byte, to int) {
+	if len(rw.edits) == 0 {
+		if rw.sent < to {
+			rw.write(data[rw.sent:to])
+			rw.sent = to
+		}
+		return
+	}
+	rw.sortEdits()
+	const direct = 8 << 10 // longer untouched stretches are not copied
+	out := rw.out[:0]
+	for _, e := range rw.edits {
+		if e.pos > rw.sent {
+			if gap := data[rw.sent:e.pos]; len(gap) < direct {
+				out = append(out, gap...)
+			} else {
+				rw.write(out)
+				out = out[:0]
+				rw.write(gap)
+			}
+			rw.sent = e.pos
+		}
+		out = append(out, rw.ins[e.from:e.to]...)
+	}
+	if rw.sent < to {
+		if gap := data[rw.sent:to]; len(gap) < direct {
+			out = append(out, gap...)
+		} else {
+			rw.write(out)
+			out = out[:0]
+			rw.write(gap)
+		}
+		rw.sent = to
+	}
+	rw.write(out)
+	rw.out, rw.edits, rw.ins = out[:0], rw.edits[:0], rw.ins[:0]
+}
+
+func (rw *Rewriter) write(b []byte) {
+	if len(b) == 0 || rw.err != nil {
+		return
+	}
+	n, err := rw.dst.Write(b)
+	rw.report.BytesOut += int64(n)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	rw.err = err
+}
+
+// sortEdits orders the edits by position. They are nearly always in order: only
+// documents whose readings diverge produce overlapping ones.
+func (rw *Rewriter) sortEdits() {
+	e := rw.edits
+	byPos := func(a, b edit) int { return a.pos - b.pos }
+	if !slices.IsSortedFunc(e, byPos) {
+		slices.SortStableFunc(e, byPos)
+	}
+	if !rw.cand.on {
+		return
+	}
+	// The same edit of the same byte, found in two readings, is made once.
+	n := 0
+	for i := range e {
+		if n > 0 && e[n-1].pos == e[i].pos && string(rw.ins[e[n-1].from:e[n-1].to]) == string(rw.ins[e[i].from:e[i].to]) {
+			continue
+		}
+		e[n] = e[i]
+		n++
+	}
+	rw.edits = e[:n]
+}

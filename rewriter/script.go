@@ -1,0 +1,364 @@
+package rewriter
+
+import (
+	"bytes"
+	"html"
+	"slices"
+	"strings"
+
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter/internal/scan"
+)
+
+// An inlineHold is a script element without a source: its start tag waits until
+// enough of its text is known to judge it.
+type inlineHold struct {
+	on    bool
+	rules bool // speculation rules: not code, but URLs to load
+	element
+	text int // where its text begins
+}
+
+func (h *inlineHold) shift(n int) {
+	h.start -= n
+	h.nameEnd -= n
+	h.end -= n
+	h.text -= n
+}
+
+// A scriptType says what a script element's type makes of its content.
+type scriptType uint8
+
+const (
+	isCode  scriptType = iota
+	isData             // never fetched, never run
+	isRules            // speculation rules
+)
+
+const inert = " type=text/plain"
+
+// scriptTag deals with a script start tag whose attributes are in rw.attrs.
+func (rw *Rewriter) scriptTag(data []byte, e element) {
+	typ := rw.scriptType(data)
+	if typ == isData {
+		return
+	}
+	if d, kind, source, ok := rw.scriptSource(data, e); ok {
+		rw.report.decision(d, kind)
+		if d.Action == policy.Block {
+			rw.holdScript(data, e, d)
+			return
+		}
+		if source && !e.foreign {
+			return
+		}
+	}
+	h := inlineHold{on: true, rules: typ == isRules, element: e, text: e.end}
+	if rw.cand.on && e.start >= rw.cand.pos {
+		rw.candidateScript(data, h)
+		return
+	}
+	rw.inline = h
+}
+
+// scriptSource judges the script's sources; ok is false if it has none. Only an
+// svg script loads its href, but where it stands is not always known. source
+// says that there is a src, so that the element's text is not run.
+func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, k policy.Kind, source, ok bool) {
+	var event policy.Decision
+	held := false
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		name := data[a.Name:a.NameEnd]
+		src := scan.EqualFold(name, "src")
+		if r, _ := attrRole(scan.Script, name); r == roleEvent {
+			if v, _ := rw.judgeCode(rw.decode(data[a.Val:a.ValEnd]), e); v.Action == policy.Block {
+				event, held = v, true
+			}
+			continue
+		}
+		if !src && !(e.foreign && (scan.EqualFold(name, "href") || scan.EqualFold(name, "xlink:href"))) {
+			continue
+		}
+		source = source || src
+		v := rw.decode(data[a.Val:a.ValEnd])
+		if len(trimControl(v)) == 0 {
+			continue
+		}
+		if v := rw.judgeURL(v, policy.Script); !ok || v.Action == policy.Block && d.Action != policy.Block {
+			d, ok = v, true
+		}
+	}
+	if held && !(ok && d.Action == policy.Block) {
+		return event, policy.Inline, source, true
+	}
+	return d, policy.Script, source, ok || source
+}
+
+// holdScript makes a script element inert: the type says text, every old type
+// and source is renamed. Browsers' preload scanners fetch a source whatever the
+// type says, and look at second attributes of the same name.
+func (rw *Rewriter) holdScript(data []byte, e element, d policy.Decision) {
+	rw.renames = rw.renames[:0]
+	var nonce *scan.Attr
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		name := data[a.Name:a.NameEnd]
+		r, _ := attrRole(scan.Script, name)
+		switch {
+		case scan.EqualFold(name, "nonce"):
+			nonce = a
+		case scan.EqualFold(name, "type"), scan.EqualFold(name, "src"), scan.EqualFold(name, "href"),
+			scan.EqualFold(name, "xlink:href"), r == roleEvent:
+			rw.renames = append(rw.renames, i)
+		}
+	}
+	if e.stubs && d.Vendor != nil {
+		rw.stub(e.start, d.Vendor, data, nonce)
+	}
+	rw.hold(e, d, inert)
+}
+
+// scriptType reads the type and language attributes in rw.attrs.
+func (rw *Rewriter) scriptType(data []byte) scriptType {
+	types := 0
+	typ := isCode
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		if !scan.EqualFold(data[a.Name:a.NameEnd], "type") {
+			continue
+		}
+		if types++; types > 1 {
+			return isCode // a preload scanner may see the second
+		}
+		typ = classifyType(rw.decode(data[a.Val:a.ValEnd]))
+	}
+	return typ
+}
+
+// classifyType says what a script type is. Only types that are known to be data
+// count as data: an unknown type may be code to a library of the page, such as
+// "text/partytown" or the types of Cloudflare's Rocket Loader.
+func classifyType(t []byte) scriptType {
+	t = trimSpace(t)
+	if i := bytes.IndexByte(t, ';'); i >= 0 {
+		t = trimSpace(t[:i])
+	}
+	if scan.EqualFold(t, "speculationrules") {
+		return isRules
+	}
+	var low [64]byte
+	if len(t) == 0 || len(t) > len(low) {
+		return isCode
+	}
+	for i, c := range t {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		low[i] = c
+	}
+	s := low[:len(t)]
+	if bytes.HasSuffix(s, []byte("+json")) || bytes.HasSuffix(s, []byte("/json")) || bytes.HasPrefix(s, []byte("x-shader/")) {
+		return isData
+	}
+	switch string(s) {
+	case "text/plain", "importmap", "text/html", "text/template", "text/x-template", "text/x-handlebars",
+		"text/x-handlebars-template", "text/x-mustache", "text/x-jquery-tmpl", "text/x-jsrender",
+		"text/ng-template", "text/x-dot-template", "text/x-underscore-template", "text/x-kendo-template",
+		"text/css", "text/xml", "application/xml", "text/csv", "text/markdown", "text/x-markdown",
+		"text/x-magento-init", "text/x-magento-template", "text/x-config", "math/tex", "text/x-mathjax-config":
+		return isData
+	}
+	return isCode
+}
+
+func trimSpace(s []byte) []byte { return bytes.Trim(s, " \t\n\f\r") }
+
+// scriptText follows the text of a script element.
+func (rw *Rewriter) scriptText(data []byte) {
+	h := &rw.inline
+	if !h.on {
+		return
+	}
+	s := &rw.scan
+	long := s.End-h.text > rw.opts.MaxInline
+	if !s.Last && !long {
+		return
+	}
+	if long {
+		rw.report.LateInline++
+	}
+	h.on = false
+	rw.judgeInline(data, h, data[h.text:min(s.End, h.text+rw.opts.MaxInline)])
+}
+
+// judgeInline decides about an inline script by its text, or the text's
+// beginning.
+func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.Decision {
+	rw.attrs = scan.Attrs(rw.attrs[:0], data[:h.end], h.nameEnd)
+	if rw.ownStub(data, text) {
+		return allowed
+	}
+	var d policy.Decision
+	if h.rules {
+		d = rw.judgeRules(text)
+		rw.calls = rw.calls[:0]
+	} else {
+		d, rw.calls = rw.page.Bound.Inline(text, rw.calls[:0])
+		if h.foreign && d.Action == policy.Allow && bytes.IndexByte(text, '&') >= 0 {
+			// The text of an svg script is parsed, so references count.
+			d, rw.calls = rw.page.Bound.Inline([]byte(html.UnescapeString(string(text))), rw.calls[:0])
+		}
+	}
+	kind := policy.Inline
+	if h.rules {
+		kind = policy.Hint
+	}
+	if d.Vendor != nil || d.Action == policy.Block {
+		rw.report.decision(d, kind)
+	}
+	if d.Action == policy.Block {
+		rw.holdScript(data, h.element, d)
+	}
+	if h.stubs {
+		for _, v := range rw.calls {
+			rw.stub(h.start, v, data, rw.nonce(data))
+		}
+	}
+	return d
+}
+
+func (rw *Rewriter) nonce(data []byte) *scan.Attr {
+	for i := range rw.attrs {
+		if a := &rw.attrs[i]; scan.EqualFold(data[a.Name:a.NameEnd], "nonce") {
+			return a
+		}
+	}
+	return nil
+}
+
+// judgeRules decides about speculation rules: the quoted strings that are URLs.
+func (rw *Rewriter) judgeRules(text []byte) policy.Decision {
+	for {
+		i := bytes.IndexByte(text, '"')
+		if i < 0 {
+			return allowed
+		}
+		text = text[i+1:]
+		end := skipTo(text, 0, '"')
+		if end < 0 {
+			return allowed
+		}
+		v := text[:end]
+		text = text[end+1:]
+		if bytes.IndexByte(v, '\\') >= 0 {
+			rw.plain = unescapeJSON(rw.plain[:0], v)
+			v = rw.plain
+		}
+		if bytes.IndexByte(v, '/') < 0 {
+			continue // a key or keyword
+		}
+		if d := rw.judgeURL(v, policy.Hint); d.Action == policy.Block {
+			return d
+		}
+	}
+}
+
+// unescapeJSON drops the backslashes of a JSON string. Escapes by number do not
+// matter here: what they hide from us is no URL a rule could prefetch unseen,
+// since a \u in a host makes the whole rule unsure and so is kept as '?'.
+func unescapeJSON(dst, s []byte) []byte {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+			if s[i] == 'u' {
+				if i+4 < len(s) {
+					var r rune
+					for _, c := range s[i+1 : i+5] {
+						r = r<<4 | rune(hexValue(c))
+					}
+					dst = append(dst, string(r)...)
+					i += 4
+				}
+				continue
+			}
+		}
+		dst = append(dst, s[i])
+	}
+	return dst
+}
+
+func hexValue(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 0
+}
+
+// stubMark is the attribute of an inserted stub.
+const stubMark = "data-cg-stub"
+
+// stub notes the insertion of the vendor's stub at pos, once a document.
+func (rw *Rewriter) stub(pos int, v *policy.Vendor, data []byte, nonce *scan.Attr) {
+	if v.Stub == "" || rw.hasStub(v) {
+		return
+	}
+	rw.stubs = append(rw.stubs, v)
+	rw.insert(pos, "<script ")
+	if nonce != nil && !nonce.Open {
+		end := nonce.ValEnd
+		if nonce.Quote != 0 {
+			end++
+		}
+		from := len(rw.ins)
+		rw.ins = append(rw.ins, data[nonce.Name:end]...)
+		rw.ins = append(rw.ins, ' ')
+		rw.edits = append(rw.edits, edit{pos, from, len(rw.ins)})
+	}
+	rw.insert(pos, stubMark, "=", v.ID, ">", v.Stub, "</script>")
+}
+
+func (rw *Rewriter) hasStub(v *policy.Vendor) bool {
+	for _, s := range rw.stubs {
+		if s == v {
+			return true
+		}
+	}
+	return false
+}
+
+// flushStubs inserts the stubs that event handlers asked for.
+func (rw *Rewriter) flushStubs(pos int) {
+	for _, v := range rw.later {
+		rw.stub(pos, v, nil, nil)
+	}
+	rw.later = rw.later[:0]
+}
+
+// ownStub reports whether the script is a stub of ours, so that a page that
+// passes twice does not get two. The mark alone proves nothing: the text must be
+// the vendor's stub.
+func (rw *Rewriter) ownStub(data, text []byte) bool {
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		if !scan.EqualFold(data[a.Name:a.NameEnd], stubMark) {
+			continue
+		}
+		all := rw.page.Bound.Policy().Vendors()
+		n, ok := slices.BinarySearchFunc(all, string(data[a.Val:a.ValEnd]), func(v *policy.Vendor, id string) int {
+			return strings.Compare(v.ID, id)
+		})
+		if !ok || all[n].Stub == "" || string(text) != all[n].Stub {
+			return false
+		}
+		v := all[n]
+		if !rw.hasStub(v) {
+			rw.stubs = append(rw.stubs, v)
+		}
+		return true
+	}
+	return false
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -93,26 +94,33 @@ func safeName(name string) bool {
 	return name != "" && len(name) <= 256
 }
 
-// targets returns the places to delete at, the likeliest tier first.
+// targets returns the places to delete at, in tiers: the likeliest first.
 func targets(s site, page string) [][]target {
 	domains := cookieDomains(s.name)
-	var top, other, deep []target
-	for i, d := range domains {
-		if i < 2 {
-			top = append(top, target{domain: d, path: "/"})
-		} else {
-			other = append(other, target{domain: d, path: "/"})
-		}
-	}
+	top := places("/", domains[:min(len(domains), 2)])
+	other := places("/", domains[len(top):])
+	var deep [][]target
 	for _, path := range directories(page) {
-		for _, d := range domains {
-			deep = append(deep, target{domain: d, path: path})
-		}
+		deep = append(deep, places(path, domains))
 	}
 	if !s.secure {
-		return [][]target{top, other, deep}
+		return append([][]target{top, other}, deep...)
 	}
-	return [][]target{top, other, partitioned(top), deep, partitioned(other), partitioned(deep)}
+	tiers := append([][]target{top, other, partitioned(top)}, deep...)
+	tiers = append(tiers, partitioned(other))
+	for _, ts := range deep {
+		tiers = append(tiers, partitioned(ts))
+	}
+	return tiers
+}
+
+// places returns the targets for one path on each of the domains.
+func places(path string, domains []string) []target {
+	out := make([]target, len(domains))
+	for i, d := range domains {
+		out[i] = target{domain: d, path: path}
+	}
+	return out
 }
 
 func partitioned(ts []target) []target {
@@ -156,18 +164,23 @@ func domainName(host string) bool {
 	return last != "" && (last[0] < '0' || last[0] > '9')
 }
 
-// directories returns the directories above a page, without "/": each as scripts
-// set it by default, and with a final "/".
+// directories returns the directories above a page, without "/": first as scripts
+// set it by default, the nearest before those above it; then with a final "/".
 func directories(page string) []string {
-	page = cutAny(page, "?#")
-	var out []string
-	for i := 1; i < len(page) && len(out) < 2*maxDirectories; i++ {
-		if page[i] == ';' {
-			break // ends an attribute of a cookie
-		}
+	page = cutAny(page, "?#;") // a ";" would end an attribute of the cookie
+	var ends []int
+	for i := 1; i < len(page) && len(ends) < maxDirectories; i++ {
 		if page[i] == '/' && page[i-1] != '/' {
-			out = append(out, page[:i], page[:i+1])
+			ends = append(ends, i)
 		}
+	}
+	slices.Reverse(ends)
+	var out []string
+	for _, i := range ends {
+		out = append(out, page[:i])
+	}
+	for _, i := range ends {
+		out = append(out, page[:i+1])
 	}
 	return out
 }

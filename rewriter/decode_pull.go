@@ -29,6 +29,7 @@ var (
 	decodeBuffers = sync.Pool{New: func() any { return new([decodeBufferSize]byte) }}
 	bufioReaders  = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 	brotliReaders = sync.Pool{New: func() any { return brotli.NewReader(nil) }}
+	zstdDecoders  = sync.Pool{} // made for defaultMaxWindow
 )
 
 // run is the coroutine: it pulls decoded bytes through the stacked libraries
@@ -209,23 +210,57 @@ func (s *brotliStage) release(reuse bool) {
 	}
 }
 
+// A zstdStage undoes "zstd" (RFC 8878). Its decoder starts no goroutines.
 type zstdStage struct {
-	r *zstd.Decoder
+	r      *zstd.Decoder
+	src    io.Reader
+	window int
+	head   []byte // the first frame's header, as far as it was read
 }
 
-// newZstdStage returns a decoder that starts no goroutines. It is not pooled:
-// its memory is the frame's window, which the frame chooses, up to megabytes.
 func newZstdStage(src io.Reader, window int) (*zstdStage, error) {
-	r, err := zstd.NewReader(src,
+	s := &zstdStage{src: src, window: window}
+	if window == defaultMaxWindow {
+		s.r, _ = zstdDecoders.Get().(*zstd.Decoder)
+	}
+	if s.r != nil {
+		if err := s.r.Reset(zstdInput{s}); err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+		return s, nil
+	}
+	var err error
+	s.r, err = zstd.NewReader(zstdInput{s},
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(uint64(window)))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
-	return &zstdStage{r: r}, nil
+	return s, nil
 }
 
 func (s *zstdStage) Read(p []byte) (int, error) { return s.r.Read(p) }
 
-func (s *zstdStage) release(bool) { s.r.Close() }
+// release puts the decoder back if it is not too large: it keeps the window its
+// frames asked for, of which the first one stands for all.
+func (s *zstdStage) release(reuse bool) {
+	var h zstd.Header
+	if reuse && s.window == defaultMaxWindow && h.Decode(s.head) == nil &&
+		max(h.WindowSize, h.FrameContentSize) <= poolableOutput && s.r.Reset(nil) == nil {
+		zstdDecoders.Put(s.r)
+		return
+	}
+	s.r.Close()
+}
+
+// A zstdInput is the stage's source; it remembers the first frame's header.
+type zstdInput struct{ s *zstdStage }
+
+func (in zstdInput) Read(p []byte) (int, error) {
+	n, err := in.s.src.Read(p)
+	if room := zstd.HeaderMaxSize - len(in.s.head); room > 0 {
+		in.s.head = append(in.s.head, p[:min(n, room)]...)
+	}
+	return n, err
+}

@@ -1,0 +1,198 @@
+package rewriter
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/consentgate/consentgate/consent"
+	"github.com/consentgate/consentgate/policy"
+)
+
+// What a cookie is counted as where it belongs to no category of the policy.
+// [Unclassified] is one more.
+const (
+	CookieEssential = "essential" // the site needs it to work
+	CookieMalformed = "malformed" // a line no browser would store
+	CookieNameless  = "nameless"  // stored and sent without a name
+	CookieOwn       = "own"       // the upstream tried to set our cookie
+)
+
+// DefaultMaxCookies is the number of cookies in one request from which on
+// servers stop reading them; Go's return none at all then.
+const DefaultMaxCookies = consent.MaxCookies
+
+// FilterSetCookie removes from a response, trailers included, the Set-Cookie
+// lines that b blocks. Every line is one cookie, read as browsers read it (RFC
+// 6265bis, section 5.6), and a line that stays keeps its bytes and its place.
+//
+// Lines that delete a cookie stay whatever the cookie. Lines with control bytes,
+// which browsers reject, go unless b is unrestricted. Lines that would set one of
+// the cookies named in own always go, those that delete it included.
+//
+// count is told the category and the outcome of each line but deletions.
+func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(category string, a policy.Action)) {
+	var now time.Time
+	filterHeaderLines(h, "Set-Cookie", func(line string) string {
+		pair, attributes, _ := strings.Cut(line, ";")
+		name, value := cookieNameValue(pair)
+		if setsOwn(name, value, own) {
+			count(CookieOwn, policy.Block)
+			return ""
+		}
+		if hasControl(line) {
+			if b.Unrestricted() {
+				return line
+			}
+			count(CookieMalformed, policy.Block)
+			return ""
+		}
+		if now.IsZero() {
+			now = time.Now()
+		}
+		if deletesCookie(attributes, now) {
+			return line
+		}
+		d := b.SetCookie(name)
+		count(cookieCategory(b, name, d), d.Action)
+		if d.Action == policy.Block {
+			return ""
+		}
+		return line
+	})
+}
+
+// cookieNameValue splits the first part of a Set-Cookie line. Without "=" it is
+// the value of a cookie without a name.
+func cookieNameValue(pair string) (name, value string) {
+	name, value, ok := strings.Cut(pair, "=")
+	if !ok {
+		name, value = "", pair
+	}
+	return headerTrim(name), headerTrim(value)
+}
+
+// setsOwn reports whether a cookie is one of own, or would look like it when it
+// comes back: a nameless cookie is sent as its bare value, which may be a pair.
+func setsOwn(name, value string, own []string) bool {
+	if name == "" {
+		name, _ = cookieNameValue(value)
+	}
+	return name != "" && containsString(own, name)
+}
+
+// hasControl reports whether a line has a control byte other than HTAB.
+func hasControl(line string) bool {
+	for i := 0; i < len(line); i++ {
+		if c := line[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+func cookieCategory(b policy.Bound, name string, d policy.Decision) string {
+	switch {
+	case d.Reason == policy.Essential:
+		return CookieEssential
+	case d.Category >= 0 && d.Category < len(b.Policy().Scheme().Categories):
+		return b.Policy().Scheme().Categories[d.Category].ID
+	case name == "":
+		return CookieNameless
+	}
+	return Unclassified
+}
+
+// FilterCookie removes from a request the cookies that b blocks and those named
+// in own, which only the gateway reads. Pairs are cut at every ";", as browsers
+// join them; quotes protect nothing, so that half of a quoted span may go. What
+// stays keeps its bytes: a pair goes together with one separator. Several Cookie
+// lines become one, joined by "; " (RFC 6265bis, section 5.8.3); without any
+// cookie left the header goes.
+//
+// With more than limit pairs (0: [DefaultMaxCookies]) the header is removed
+// unread and tooMany is true: the upstream might read what we do not.
+//
+// count is told the category and the outcome of each pair but our own.
+func FilterCookie(h http.Header, b policy.Bound, own []string, limit int, count func(category string, a policy.Action)) (tooMany bool) {
+	if limit <= 0 {
+		limit = DefaultMaxCookies
+	}
+	pairs := 0
+	var lines, keys []string
+	eachHeaderKey(h, "Cookie", func(key string) {
+		keys = append(keys, key)
+		for _, line := range h[key] {
+			lines = append(lines, line)
+			pairs += strings.Count(line, ";") + 1
+		}
+	})
+	if pairs > limit {
+		for _, key := range keys {
+			delete(h, key)
+		}
+		return true
+	}
+	var kept []string
+	changed := len(lines) > 1
+	for _, line := range lines {
+		k := keepCookies(line, b, own, count)
+		changed = changed || k != line
+		if k != "" {
+			kept = append(kept, k)
+		}
+	}
+	if !changed {
+		return false
+	}
+	for _, key := range keys {
+		delete(h, key)
+	}
+	if len(kept) > 0 {
+		h["Cookie"] = []string{strings.Join(kept, "; ")}
+	}
+	return false
+}
+
+// keepCookies returns one Cookie line without the pairs that may not go on, ""
+// if none may.
+func keepCookies(line string, b policy.Bound, own []string, count func(category string, a policy.Action)) string {
+	var out []byte
+	pos := 0 // of the pair at hand
+	dropped, filled := false, false
+	consent.EachCookie(line, func(pair, name, value string) bool {
+		start := pos
+		pos += len(pair) + 1
+		keep := true
+		switch {
+		case name == "" && value == "":
+			// A stray separator is no cookie, and none of our business.
+		case setsOwn(name, "", own):
+			keep = false
+		default:
+			d := b.RequestCookie(name)
+			count(cookieCategory(b, name, d), d.Action)
+			keep = d.Action == policy.Allow
+			filled = filled || keep
+		}
+		switch {
+		case !keep && !dropped:
+			dropped = true
+			if start > 0 {
+				out = append(out, line[:start-1]...)
+			}
+		case keep && dropped && len(out) == 0:
+			out = append(out, strings.TrimLeft(pair, " \t")...)
+		case keep && dropped:
+			out = append(append(out, ';'), pair...)
+		}
+		return true
+	})
+	switch {
+	case !dropped:
+		return line
+	case !filled:
+		return ""
+	}
+	return string(out)
+}

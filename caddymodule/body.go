@@ -1,0 +1,288 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/consentgate/consentgate/rewriter"
+)
+
+const (
+	// headSize is how many bytes of a page are looked at before its headers
+	// leave: what browsers read to find a declared character set (HTML Standard,
+	// "prescan a byte stream"). Sniffing the type needs less.
+	headSize = 1024
+
+	// maxRaw bounds the compressed bytes kept while the first bytes they decode
+	// to are awaited. Codings yield something long before.
+	maxRaw = 64 << 10
+
+	// maxDropped is how much of the site's body is taken and dropped after we
+	// answered in its place. Beyond it the site is told to stop.
+	maxDropped = 1 << 20
+)
+
+// errBroken ends a response that must not go on.
+var errBroken = errors.New("consent: response broken off")
+
+// sink is where the decoder writes to.
+type sink struct{ w *responseWriter }
+
+func (s sink) Write(p []byte) (int, error) {
+	if err := s.w.decoded(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// client is where the rewriter writes to. It keeps the time spent waiting for
+// the visitor apart from our own, and remembers that an error came from there.
+type client struct{ w *responseWriter }
+
+func (c client) Write(p []byte) (int, error) {
+	w := c.w
+	start := time.Now()
+	n, err := w.ResponseWriterWrapper.Write(p)
+	w.waited += time.Since(start)
+	if err != nil {
+		w.gone = true
+	}
+	return n, err
+}
+
+// feed takes bytes of a body that is looked at.
+func (w *responseWriter) feed(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	w.guard(func() error {
+		if w.dec == nil {
+			return w.decoded(p)
+		}
+		w.keepRaw(p)
+		_, err := w.dec.Write(p)
+		return err
+	})
+	if w.err != nil {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+// guard runs f, which is our own code, takes its time and deals with its error
+// or panic: after a fault of ours nothing of the page may leave any more.
+func (w *responseWriter) guard(f func() error) {
+	start, waited := time.Now(), w.waited
+	defer func() {
+		w.spent += time.Since(start) - (w.waited - waited)
+		if fault := recover(); fault != nil {
+			if fault == http.ErrAbortHandler { //nolint:errorlint // panic value, never wrapped
+				panic(fault)
+			}
+			w.h.logger.Error("panic while rewriting a page; the response is broken off",
+				zap.Any("panic", fault), zap.ByteString("stack", debug.Stack()))
+			w.dec, w.rw = nil, nil // whatever state they are in
+			w.failed(reasonPanic)
+		}
+	}()
+	if err := f(); err != nil && w.err == nil {
+		w.fail(err)
+	}
+}
+
+// keepRaw keeps compressed bytes as long as they may have to be sent as they are.
+func (w *responseWriter) keepRaw(p []byte) {
+	if w.stage == stageHold && w.h.OnUnreadable == onUnreadablePass {
+		w.raw = append(w.raw, p[:min(len(p), maxRaw+1-len(w.raw))]...)
+	}
+}
+
+// decoded takes bytes of the decoded body.
+func (w *responseWriter) decoded(p []byte) error {
+	if w.stage == stageHold {
+		n := min(len(p), headSize-len(w.head))
+		w.head = append(w.head, p[:n]...)
+		if len(w.head) < headSize {
+			return nil
+		}
+		if err := w.settle(); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return w.through(p)
+}
+
+// through sends bytes of the decoded body on their way.
+func (w *responseWriter) through(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	var err error
+	switch w.stage {
+	case stageRewrite:
+		_, err = w.rw.Write(p)
+	case stagePass, stageCopy:
+		_, err = client{w}.Write(p)
+	}
+	return err
+}
+
+// settle decides from the first bytes, sends the headers and then these bytes.
+func (w *responseWriter) settle() error {
+	h := w.Header()
+	label, readable := rewriter.Charset(h, w.head)
+	switch {
+	case w.sniff && !rewriter.Sniff(w.head):
+		if !w.v.open {
+			// The browser must not come to another conclusion.
+			h["X-Content-Type-Options"] = []string{"nosniff"}
+		}
+		w.filter()
+		w.sendUnread(outcomePassed)
+	case w.v.open:
+		w.filter()
+		w.markVariant()
+		w.sendUnread(outcomeGranted)
+	case !readable && w.h.OnUnreadable == onUnreadablePass:
+		w.h.metrics.bypasses.WithLabelValues(string(reasonCharset)).Inc()
+		w.addShield()
+		w.filter()
+		w.markVariant()
+		w.sendUnread(outcomeBypassed)
+	case !readable:
+		w.refuse(reasonCharset)
+	default:
+		w.startRewriting(h, label)
+	}
+	head := w.head
+	w.head, w.raw = nil, nil
+	return w.through(head)
+}
+
+// sendUnread sends the headers of a body that is not rewritten. If it had to be
+// decoded to be looked at, it stays decoded.
+func (w *responseWriter) sendUnread(o outcome) {
+	next := stagePass
+	if w.dec != nil {
+		w.changeBody(w.Header())
+		next = stageCopy
+	}
+	w.send(next, o)
+}
+
+// startRewriting sends the headers of a page that is rewritten. The character
+// set it is read in is written into them, so that no later declaration makes the
+// browser read it differently.
+func (w *responseWriter) startRewriting(h http.Header, label string) {
+	w.filter()
+	w.markVariant()
+	w.changeBody(h)
+	rewriter.PinCharset(h, label)
+	w.rw = w.h.rewriters.Get().(*rewriter.Rewriter)
+	w.rw.Reset(client{w}, rewriter.Page{
+		Bound:  w.v.bound,
+		Scheme: w.v.scheme,
+		Host:   w.v.host,
+		Path:   w.v.path,
+		Stubs:  true,
+	})
+	w.send(stageRewrite, outcomeRewritten)
+}
+
+// decideEarly decides from what there is, at a flush: the site wants its bytes
+// to arrive now. With nothing there, or too little to tell, it waits on.
+func (w *responseWriter) decideEarly() {
+	if len(w.head) == 0 || w.err != nil || bomStart(w.head) || w.sniff && rewriter.SniffMore(w.head) {
+		return
+	}
+	w.guard(w.settle)
+}
+
+// bomStart reports whether b could become a byte order mark.
+func bomStart(b []byte) bool {
+	for _, mark := range []string{"\xef\xbb\xbf", "\xfe\xff", "\xff\xfe"} {
+		if len(b) < len(mark) && mark[:len(b)] == string(b) {
+			return true
+		}
+	}
+	return false
+}
+
+// fail deals with an error of the decoder, the rewriter or the client.
+func (w *responseWriter) fail(err error) {
+	switch {
+	case w.gone:
+		w.err = err
+	case errors.Is(err, rewriter.ErrTooLarge):
+		w.failed(reasonTooLarge)
+	case errors.Is(err, rewriter.ErrTangled):
+		w.failed(reasonTangled)
+	default:
+		w.failed(reasonCorrupt)
+	}
+}
+
+// failed ends a page that cannot be read to its end. Before the headers have
+// left we can still answer in its place; afterwards it has to break off visibly.
+func (w *responseWriter) failed(why reason) {
+	switch {
+	case w.stage.sent():
+		w.h.metrics.bypasses.WithLabelValues(string(why)).Inc()
+		w.did, w.err = outcomeAborted, errBroken
+	case why == reasonCorrupt && w.h.OnUnreadable == onUnreadablePass && len(w.raw) <= maxRaw:
+		raw := w.raw
+		w.release()
+		w.shield(why)
+		if _, err := (client{w}).Write(raw); err != nil {
+			w.err = err
+		}
+	default:
+		w.refuse(why)
+	}
+}
+
+// refusal is the page a visitor gets in place of one that cannot be read.
+const refusal = `<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>502 Bad Gateway</title></head>
+<body><h1>This page cannot be shown</h1>
+<p>The consent gateway in front of this site could not read the page, and does not pass on pages it cannot read.</p></body></html>
+`
+
+// refuse answers in place of the site.
+func (w *responseWriter) refuse(why reason) {
+	w.h.metrics.bypasses.WithLabelValues(string(why)).Inc()
+	w.release()
+	h := w.Header()
+	for key := range h {
+		switch key {
+		case "Server", "Alt-Svc", "Via", "Date", "Strict-Transport-Security":
+			// About the connection, not about the page.
+		default:
+			delete(h, key)
+		}
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.status = http.StatusBadGateway
+	w.send(stageDrop, outcomeBlocked)
+	if w.v.method != http.MethodHead {
+		if _, err := (client{w}).Write([]byte(refusal)); err != nil {
+			w.err = err
+		}
+	}
+}
+
+// drop takes bytes of the site after we answered in its place.
+func (w *responseWriter) drop(p []byte) (int, error) {
+	if w.dropped += len(p); w.dropped > maxDropped {
+		return 0, errBroken
+	}
+	return len(p), nil
+}

@@ -1,0 +1,249 @@
+package caddymodule
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/consentgate/consentgate/consent"
+	"github.com/consentgate/consentgate/consent/api"
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter"
+)
+
+// An outcome is what became of a response. Its values form a closed set.
+type outcome string
+
+const (
+	outcomeRewritten outcome = "rewritten" // an HTML page whose bytes went through the rewriter
+	outcomeGranted   outcome = "granted"   // an HTML page sent unchanged: nothing is held back from this visitor
+	outcomePassed    outcome = "passed"    // not a page: only its headers were filtered
+	outcomeBypassed  outcome = "bypassed"  // a page sent unchanged under an enforcing Content-Security-Policy
+	outcomeBlocked   outcome = "blocked"   // a page that could not be read; the visitor got a 502
+	outcomeAborted   outcome = "aborted"   // broken off after it had begun
+	outcomeFailed    outcome = "failed"    // the handlers behind returned an error before any output
+	outcomeOwn       outcome = "own"       // answered by the gateway itself
+)
+
+var outcomes = [...]outcome{
+	outcomeRewritten, outcomeGranted, outcomePassed, outcomeBypassed,
+	outcomeBlocked, outcomeAborted, outcomeFailed, outcomeOwn,
+}
+
+// A reason says why a page was not rewritten though something is held back from
+// its visitor. Its values form a closed set.
+type reason string
+
+const (
+	reasonCoding      reason = "content_encoding" // a coding we do not know
+	reasonCorrupt     reason = "corrupt"          // the body is not what Content-Encoding says
+	reasonTooLarge    reason = "too_large"        // decodes to more than max_decoded, or like a bomb
+	reasonCharset     reason = "charset"          // a character set an ASCII reader cannot scan
+	reasonPartial     reason = "partial"          // status 206: a slice of a page
+	reasonXML         reason = "xml"              // an XML document, which is no HTML
+	reasonNoTransform reason = "no_transform"     // honor_no_transform
+	reasonTangled     reason = "tangled"          // parsers would read the page in too many ways
+	reasonPanic       reason = "panic"            // a fault of our own
+)
+
+var reasons = [...]reason{
+	reasonCoding, reasonCorrupt, reasonTooLarge, reasonCharset,
+	reasonPartial, reasonXML, reasonNoTransform, reasonTangled, reasonPanic,
+}
+
+// regime is the rule under which visitors are asked: nothing before consent.
+const regime = "opt-in"
+
+// metrics counts what the handlers of one configuration did. It is one
+// collector, so that registering it either succeeds as a whole or finds the one
+// a sibling handler registered.
+type metrics struct {
+	responses    *prometheus.CounterVec
+	pageViews    *prometheus.CounterVec
+	choices      *prometheus.CounterVec
+	resources    *prometheus.CounterVec
+	cookies      *prometheus.CounterVec
+	unclassified *prometheus.CounterVec
+	bypasses     *prometheus.CounterVec
+	noTransform  *prometheus.CounterVec
+	bytes        *prometheus.CounterVec
+	duration     prometheus.Histogram
+	policyInfo   *prometheus.GaugeVec
+
+	all []prometheus.Collector
+
+	mu       sync.Mutex
+	reported map[any]bool // servers whose set-up was reported on
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "caddy", Subsystem: "consent", Name: name, Help: help,
+		}, labels)
+	}
+	m := &metrics{
+		responses: counter("responses_total",
+			"Responses that passed through the gateway, by what became of them.", "outcome"),
+		pageViews: counter("page_views_total",
+			"Pages (successful HTML answers to navigations) by what the visitor had chosen.", "state", "regime"),
+		choices: counter("choices_total",
+			"Choices of visitors, one for each optional category.", "category", "action", "method", "regime"),
+		resources: counter("resources_total",
+			"Third-party resources found in pages, by vendor, kind and what was done.", "vendor", "kind", "action"),
+		cookies: counter("cookies_total",
+			"Cookies seen in requests and responses, by category and what was done.", "direction", "category", "action"),
+		unclassified: counter("unclassified_total",
+			"Third-party resources that no vendor of the policy accounts for.", "kind"),
+		bypasses: counter("bypasses_total",
+			"Pages that could not be or were not rewritten, by reason.", "reason"),
+		noTransform: counter("no_transform_total",
+			"Pages the site marked no-transform, by whether that was honored.", "honored"),
+		bytes: counter("rewrite_bytes_total",
+			"Bytes of pages that went into and came out of the rewriter.", "direction"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "caddy", Subsystem: "consent", Name: "rewrite_duration_seconds",
+			Help:    "Time spent decoding and rewriting one page, without waiting for the site or the visitor.",
+			Buckets: prometheus.ExponentialBuckets(50e-6, 2.5, 12),
+		}),
+		policyInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "caddy", Subsystem: "consent", Name: "policy_info",
+			Help: "The policies in force; always 1.",
+		}, []string{"version", "hash"}),
+		reported: make(map[any]bool),
+	}
+	m.all = []prometheus.Collector{
+		m.responses, m.pageViews, m.choices, m.resources, m.cookies, m.unclassified,
+		m.bypasses, m.noTransform, m.bytes, m.duration, m.policyInfo,
+	}
+	m.zero()
+	return m
+}
+
+// zero makes the small closed sets appear at once, so that their first increase
+// counts in rates.
+func (m *metrics) zero() {
+	for _, o := range outcomes {
+		m.responses.WithLabelValues(string(o))
+	}
+	for _, r := range reasons {
+		m.bypasses.WithLabelValues(string(r))
+	}
+	for k := range policy.NumKinds {
+		m.unclassified.WithLabelValues(policy.Kind(k).String())
+	}
+	for _, level := range []string{"undecided", "denied", "partial", "granted"} {
+		m.pageViews.WithLabelValues(level, regime)
+	}
+	for _, direction := range []string{"in", "out"} {
+		m.bytes.WithLabelValues(direction)
+	}
+	for _, honored := range []string{"true", "false"} {
+		m.noTransform.WithLabelValues(honored)
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.all {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.all {
+		c.Collect(ch)
+	}
+}
+
+// registerMetrics registers the metrics in reg, which every loaded configuration
+// has its own of, or returns those that another handler of the same
+// configuration registered.
+func registerMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := newMetrics()
+	err := reg.Register(m)
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if m, ok = already.ExistingCollector.(*metrics); ok {
+			return m, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// first reports whether it is called with key for the first time in this
+// configuration.
+func (m *metrics) first(key any) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.reported[key] {
+		return false
+	}
+	m.reported[key] = true
+	return true
+}
+
+// countPage counts what the rewriter did to one page.
+func (m *metrics) countPage(rep *rewriter.Report, spent time.Duration) {
+	for _, c := range rep.Counts {
+		m.resources.WithLabelValues(c.Vendor, c.Kind.String(), c.Action.String()).Add(float64(c.N))
+		if c.Vendor == rewriter.Unclassified {
+			m.unclassified.WithLabelValues(c.Kind.String()).Add(float64(c.N))
+		}
+	}
+	m.bytes.WithLabelValues("in").Add(float64(rep.BytesIn))
+	m.bytes.WithLabelValues("out").Add(float64(rep.BytesOut))
+	m.duration.Observe(spent.Seconds())
+}
+
+// countHeader counts a resource named by a header field.
+func (m *metrics) countHeader(d policy.Decision, k policy.Kind) {
+	switch {
+	case d.Vendor != nil:
+		m.resources.WithLabelValues(d.Vendor.ID, k.String(), d.Action.String()).Inc()
+	case d.Reason == policy.Unclassified || d.Action == policy.Block:
+		m.resources.WithLabelValues(rewriter.Unclassified, k.String(), d.Action.String()).Inc()
+		m.unclassified.WithLabelValues(k.String()).Inc()
+	}
+}
+
+// countChoice counts one act of a visitor: what it means for each category the
+// visitor decides on.
+func (h *Handler) countChoice(c api.Choice) {
+	sc := h.policy.Scheme()
+	optional := sc.Optional()
+	for i := range sc.Categories {
+		if !optional.Has(i) {
+			continue
+		}
+		h.metrics.choices.WithLabelValues(sc.Categories[i].ID, choiceAction(c, i), c.Method, regime).Inc()
+	}
+}
+
+// choiceAction says what a choice did to the category at position i. Choosing
+// "withdraw" withdraws what was granted and denies the rest; so does a form that
+// leaves out a category granted before.
+func choiceAction(c api.Choice, i int) string {
+	switch {
+	case chosen(c.Granted).Has(i):
+		return "grant"
+	case chosen(c.Before).Has(i):
+		return "withdraw"
+	}
+	return "deny"
+}
+
+func chosen(s consent.State) consent.Set {
+	if !s.Decided {
+		return 0
+	}
+	return s.Chosen
+}
+
+// Interface guards
+var _ prometheus.Collector = (*metrics)(nil)

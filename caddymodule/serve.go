@@ -1,0 +1,176 @@
+package caddymodule
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/consentgate/consentgate/consent"
+	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/rewriter"
+)
+
+// maxCookies is how many cookies of one request are looked at. Browsers keep
+// fewer for a site; a request with more is hiding some.
+const maxCookies = 3000
+
+// activeKey marks requests that a consent handler is acting on.
+type activeKey struct{}
+
+// A visit is one request as the visitor's browser sees it, and what may be done
+// for it.
+type visit struct {
+	scheme, host, path string // URL of the page in the browser; host with port
+	method             string
+	destination        string // Sec-Fetch-Dest; "" from browsers that do not send it
+	http10             bool
+	connect            bool // CONNECT, or a WebSocket over HTTP/2 or 3: the answer is a tunnel
+	navigation         bool // the browser will show the answer as a page
+
+	state consent.State
+	bound policy.Bound
+	open  bool // nothing is held back from this visitor
+
+	revalidation rewriter.Revalidation // of what the browser holds
+}
+
+// ServeHTTP answers requests below the own prefix, and stands between all others
+// and their answers.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.Context().Value(activeKey{}) != nil {
+		return next.ServeHTTP(w, r) // inside another consent handler, which acts
+	}
+	original := originalURL(r)
+	if h.isOwn(original.Path) {
+		h.serveOwn(w, r, original)
+		return nil
+	}
+	v := h.visit(r, original)
+	rw := newResponseWriter(h, w, v)
+	returned := false
+	defer func() {
+		if !returned {
+			rw.abandon()
+		}
+	}()
+	err := next.ServeHTTP(rw, h.towardsSite(r, v))
+	returned = true
+	return rw.end(err)
+}
+
+// isOwn reports whether the gateway answers for the path itself.
+func (h *Handler) isOwn(path string) bool {
+	return strings.HasPrefix(path, h.Prefix) || len(path) == len(h.Prefix)-1 && path == h.Prefix[:len(path)]
+}
+
+// serveOwn answers a request below the own prefix. It goes by the URL the
+// browser asked for: rewrites such as try_files are meant for the site.
+func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, original *url.URL) {
+	h.metrics.responses.WithLabelValues(string(outcomeOwn)).Inc()
+	own := new(http.Request)
+	*own = *r
+	own.URL = original
+	h.api.ServeHTTP(w, own)
+}
+
+// originalURL returns the URL as it was before Caddy's handlers changed it.
+func originalURL(r *http.Request) *url.URL {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		return original.URL
+	}
+	return r.URL
+}
+
+// visit gathers what is known about the request.
+func (h *Handler) visit(r *http.Request, original *url.URL) *visit {
+	scheme, host := external(r)
+	v := &visit{
+		scheme:      scheme,
+		host:        host,
+		path:        original.EscapedPath(),
+		method:      r.Method,
+		destination: r.Header.Get("Sec-Fetch-Dest"),
+		http10:      !r.ProtoAtLeast(1, 1),
+		connect:     r.Method == http.MethodConnect,
+		state:       h.resolver.Resolve(r.Header, scheme == "https"),
+	}
+	v.navigation = r.Method == http.MethodGet && isNavigation(r.Header)
+	v.bound = h.policy.Bind(v.state, hostname(host))
+	v.open = v.bound.Unrestricted()
+	return v
+}
+
+// isNavigation reports whether a browser asks for a page to show it.
+func isNavigation(h http.Header) bool {
+	if h.Get("Sec-Purpose") != "" || h.Get("Upgrade") != "" {
+		return false // prefetched, perhaps never shown
+	}
+	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
+	}
+	return strings.Contains(h.Get("Accept"), "text/html")
+}
+
+// external returns the scheme and host (with port) under which the visitor's
+// browser sees the site. What proxies in front report counts only if Caddy
+// trusts them (the trusted_proxies option).
+func external(r *http.Request) (scheme, host string) {
+	scheme, host = "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+		return scheme, host
+	}
+	// The last value is the one our neighbour set, as Caddy's reverse proxy reads it.
+	if proto := strings.ToLower(lastValue(r.Header["X-Forwarded-Proto"])); proto == "http" || proto == "https" {
+		scheme = proto
+	}
+	if forwarded := lastValue(r.Header["X-Forwarded-Host"]); forwarded != "" {
+		host = forwarded
+	}
+	return scheme, host
+}
+
+func lastValue(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[len(lines)-1]
+}
+
+// hostname returns host in lower case without port and trailing dot.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// towardsSite returns the request as the site gets it: without cookies that were
+// not granted, and without what would make it answer with something that cannot
+// be rewritten or that belongs to another state. r itself is left alone, since
+// error routes get it once more.
+func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
+	out := r.WithContext(context.WithValue(r.Context(), activeKey{}, true))
+	hdr := maps.Clone(r.Header)
+	out.Header = hdr
+
+	rewriter.FilterCookie(hdr, v.bound, h.own, maxCookies, func(category string, a policy.Action) {
+		h.metrics.cookies.WithLabelValues("request", category, a.String()).Inc()
+	})
+	mayBePage := rewriter.MayBeHTML(r)
+	v.revalidation = rewriter.OriginETags(hdr, v.bound.Variant(), mayBePage)
+	if mayBePage && !v.open {
+		rewriter.StripRange(hdr)
+		rewriter.NarrowAcceptEncoding(hdr)
+	}
+	return out
+}

@@ -1,0 +1,189 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/consentgate/consentgate/rewriter"
+)
+
+// A stage is how far a response has come.
+type stage uint8
+
+const (
+	stageOpen    stage = iota // no final status yet
+	stageHold                 // status known, headers held until the first bytes decide
+	stagePass                 // headers sent, the body goes to the client as it comes
+	stageCopy                 // headers sent, the body is decoded and not rewritten
+	stageRewrite              // headers sent, the body goes through the rewriter
+	stageDrop                 // we answered in place of the site; its body is dropped
+)
+
+// sent reports whether the headers have left.
+func (s stage) sent() bool { return s > stageHold }
+
+// responseWriter stands between the site and the visitor. It holds the final
+// headers back until it is known what happens to the body, which is at once for
+// everything but pages, and at the latest when 1024 bytes of a page have come,
+// the site flushes or the response ends. Then it filters the headers, sends them
+// and lets the body pass, or sends it through the rewriter.
+//
+// The header map is shared with whoever wrote into it before and with the error
+// routes that follow if the handlers behind fail. It is therefore only touched
+// at the moment the headers leave.
+//
+// Nothing here is bound to a goroutine, and nothing is locked: like any
+// http.ResponseWriter it is used by one goroutine at a time. Caddy's reverse
+// proxy flushes from a timer, under the lock that guards its writes.
+type responseWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+
+	h *Handler
+	v *visit
+
+	status int
+	stage  stage
+	did    outcome
+
+	// Set from stageHold on, for bodies that are looked at.
+	sniff bool              // whether it is a page depends on its first bytes
+	dec   *rewriter.Decoder // nil: the body is not compressed
+	head  []byte            // first bytes of the decoded body, until they decide
+	raw   []byte            // the same bytes before decoding, if they may have to be passed as they are
+	rw    *rewriter.Rewriter
+
+	dropped int   // bytes of the site dropped after our own answer
+	err     error // ends the response: every further Write returns it
+	gone    bool  // err came from the client's side
+
+	spent  time.Duration // in our code
+	waited time.Duration // in writes to the client
+}
+
+func newResponseWriter(h *Handler, w http.ResponseWriter, v *visit) *responseWriter {
+	return &responseWriter{
+		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		h:                     h,
+		v:                     v,
+	}
+}
+
+// WriteHeader remembers the final status and acts on it as far as it can without
+// the body. Informational answers are passed on.
+func (w *responseWriter) WriteHeader(status int) {
+	switch {
+	case w.status != 0:
+	case status == http.StatusSwitchingProtocols:
+		// The connection is about to be taken over. Browsers store the cookies
+		// of this answer.
+		w.status = status
+		w.pass(outcomePassed)
+	case status >= 100 && status <= 199:
+		w.inform(status)
+	default:
+		w.status = status
+		w.begin()
+	}
+}
+
+// Write takes the next bytes of the body.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	switch w.stage {
+	case stagePass:
+		n, err := w.ResponseWriterWrapper.Write(p)
+		if err != nil {
+			w.err, w.gone = err, true
+		}
+		return n, err
+	case stageDrop:
+		return w.drop(p)
+	}
+	return w.feed(p)
+}
+
+// ReadFrom takes the body from r. A body that passes unchanged goes straight to
+// the client, so that the kernel can copy files (sendfile); the promoted method
+// would let every body do so, past the rewriter.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	var n int64
+	if w.stage == stageHold {
+		var err error
+		// Decides, or reaches the end of r.
+		n, err = w.copyFrom(io.LimitReader(r, headSize))
+		if err != nil || n < headSize {
+			return n, err
+		}
+	}
+	if w.stage != stagePass || w.err != nil {
+		m, err := w.copyFrom(r)
+		return n + m, err
+	}
+	m, err := w.ResponseWriterWrapper.ReadFrom(r)
+	if err != nil && w.err == nil {
+		// From the file or from the client; either way nothing can follow.
+		w.err, w.gone = err, true
+	}
+	return n + m, err
+}
+
+// copyFrom copies r through Write.
+func (w *responseWriter) copyFrom(r io.Reader) (int64, error) {
+	buf := copyBuffers.Get().(*[copyBufferSize]byte)
+	defer copyBuffers.Put(buf)
+	return io.CopyBuffer(writerOnly{w}, r, buf[:])
+}
+
+// FlushError sends what is decided to the client. While nothing is, it does
+// nothing: flushing the writer below would send status 200 and the headers as
+// they are now.
+func (w *responseWriter) FlushError() error {
+	if w.stage == stageHold {
+		w.decideEarly()
+	}
+	switch {
+	case w.err != nil:
+		return w.err
+	case !w.stage.sent() || w.stage == stageDrop:
+		return nil
+	}
+	// The rewriter and the decoder keep nothing that is decided.
+	return w.flush()
+}
+
+func (w *responseWriter) flush() error {
+	return http.NewResponseController(w.ResponseWriterWrapper).Flush() //nolint:bodyclose // no body here
+}
+
+// Unwrap returns the writer below, for http.ResponseController: hijacking and
+// deadlines are none of our business.
+func (w *responseWriter) Unwrap() http.ResponseWriter {
+	return w.ResponseWriterWrapper.ResponseWriter
+}
+
+// writerOnly hides ReadFrom.
+type writerOnly struct{ io.Writer }
+
+const copyBufferSize = 32 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
+
+// Interface guards
+var (
+	_ http.ResponseWriter                       = (*responseWriter)(nil)
+	_ io.ReaderFrom                             = (*responseWriter)(nil)
+	_ interface{ FlushError() error }           = (*responseWriter)(nil)
+	_ interface{ Unwrap() http.ResponseWriter } = (*responseWriter)(nil)
+)

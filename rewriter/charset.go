@@ -180,6 +180,9 @@ func PinCharset(h http.Header, label string) {
 	eachMediaType(h, func(m mediaType) { winner = m })
 	var b strings.Builder
 	b.WriteString(winner.essence)
+	// First, as it could end up inside an unclosed quote otherwise.
+	b.WriteString("; charset=")
+	b.WriteString(label)
 	eachParameter(winner.params, func(p parameter) bool {
 		if p.name != "" && p.name != "charset" {
 			b.WriteString("; ")
@@ -187,8 +190,6 @@ func PinCharset(h http.Header, label string) {
 		}
 		return true
 	})
-	b.WriteString("; charset=")
-	b.WriteString(label)
 	h["Content-Type"] = []string{b.String()}
 }
 
@@ -203,8 +204,8 @@ func pinsCharset(line, label string) bool {
 	eachParameter(m.params, func(p parameter) bool {
 		if p.name == "charset" {
 			found++
-			plain = plain && charsetLabel(p.value) == label &&
-				strings.HasPrefix(strings.ToLower(p.raw), "charset=") && !strings.ContainsAny(p.value, " \t\\")
+			raw := p.raw[len("charset"):]
+			plain = plain && charsetLabel(p.value) == label && (raw == "="+p.value || raw == `="`+p.value+`"`)
 		}
 		plain = plain && p.name != ""
 		return true

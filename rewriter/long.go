@@ -114,7 +114,7 @@ func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 	var d policy.Decision
 	ok := true
 	if a.ValEnd-a.Name > rw.opts.MaxHold {
-		d = policy.Decision{Category: -1}
+		d = rw.unsure()
 		if r == roleURL && (k == policy.Image || k == policy.Media) && scan.HasPrefixFold(trimControl(data[a.Val:a.ValEnd]), "data:") {
 			d = allowed
 		}

@@ -58,7 +58,7 @@ func (rw *Rewriter) srcdoc(raw []byte, a *scan.Attr) (policy.Decision, bool) {
 	if clean && len(c.edits) == 0 {
 		return allowed, false
 	}
-	unsure := policy.Decision{Category: -1}
+	unsure := rw.unsure()
 	if c != nil && c.held.Vendor != nil {
 		unsure = c.held
 	}
@@ -173,7 +173,7 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		}
 	}
 	if len(body) > maxDataCode {
-		return policy.Decision{Category: -1}
+		return rw.unsure()
 	}
 	code := unpercent(body)
 	if bytes.HasSuffix(bytes.ToLower(trimSpace(head)), []byte("base64")) {
@@ -206,7 +206,7 @@ func (rw *Rewriter) judgeDocument(doc []byte) policy.Decision {
 	if c != nil && c.held.Vendor != nil {
 		return c.held
 	}
-	return policy.Decision{Category: -1}
+	return rw.unsure()
 }
 
 // judgeScriptURL decides about a javascript: URL by its code, and by the document

@@ -224,7 +224,16 @@ func (rw *Rewriter) judgeURL(u []byte, k policy.Kind) policy.Decision {
 	case urlScript:
 		return rw.judgeScriptURL(u, k)
 	}
-	return policy.Decision{Category: -1} // unsure: held
+	return rw.unsure()
+}
+
+// unsure is the decision about what could not be judged: it is held, unless
+// there is nothing to hold for this visitor.
+func (rw *Rewriter) unsure() policy.Decision {
+	if rw.page.Bound.Unrestricted() {
+		return allowed
+	}
+	return policy.Decision{Category: -1}
 }
 
 // attrRole returns how the attribute loads something on the element, and what.

@@ -1,0 +1,154 @@
+package rewriter
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// seeds adds the hostile documents of testdata and small real markup.
+func seeds(f *testing.F) {
+	f.Helper()
+	for _, s := range hostile {
+		f.Add([]byte(s), uint16(3))
+	}
+	files, err := filepath.Glob("testdata/seed/*.html")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, uint16(61))
+	}
+}
+
+// FuzzSafety: a full parser finds nothing in the output that a browser would
+// load or run and the policy blocks, with scripting on and off.
+func FuzzSafety(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		out, _, ok := tryRewrite(doc, int(size), testPage(denied()))
+		if !ok {
+			return
+		}
+		for _, scripting := range []bool{true, false} {
+			for _, l := range live(out, denied(), scripting) {
+				t.Errorf("scripting %v: live: %s\nin:  %q\nout: %q", scripting, l, doc, out)
+			}
+		}
+	})
+}
+
+// FuzzLocality: cutting the insertions out of the output gives the input.
+func FuzzLocality(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		if usesOurWords(doc) {
+			return
+		}
+		out, r, ok := tryRewrite(doc, int(size), testPage(denied()))
+		if !ok || r.Overlong > 0 {
+			return
+		}
+		if got := restore(out); !bytes.Equal(got, doc) {
+			t.Errorf("in:       %q\nout:      %q\nrestored: %q", doc, out, got)
+		}
+	})
+}
+
+// FuzzIdentity: with everything granted the output is the input.
+func FuzzIdentity(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		p := testPage(granted())
+		p.Stubs = false
+		out, _, ok := tryRewrite(doc, int(size), p)
+		if ok && !bytes.Equal(out, doc) && !bytes.Contains(out, []byte("data-cg-vendor="+Unclassified)) {
+			t.Errorf("in:  %q\nout: %q", doc, out)
+		}
+	})
+}
+
+// FuzzChunks: the output does not depend on how the input is cut.
+func FuzzChunks(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		whole, _, ok := tryRewrite(doc, 0, testPage(denied()))
+		pieces, _, ok2 := tryRewrite(doc, int(size)+1, testPage(denied()))
+		single, _, ok3 := tryRewrite(doc, 1, testPage(denied()))
+		if ok != ok2 || ok != ok3 {
+			t.Fatalf("errors depend on the pieces: %v %v %v\n%q", ok, ok2, ok3, doc)
+		}
+		if ok && (!bytes.Equal(whole, pieces) || !bytes.Equal(whole, single)) {
+			t.Errorf("in:     %q\nwhole:  %q\npieces: %q\nsingle: %q", doc, whole, pieces, single)
+		}
+	})
+}
+
+// FuzzIdempotence: a rewritten document has nothing left to hold.
+func FuzzIdempotence(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		once, _, ok := tryRewrite(doc, int(size), testPage(denied()))
+		if !ok {
+			return
+		}
+		twice, _, ok := tryRewrite(once, int(size), testPage(denied()))
+		if ok && !bytes.Equal(once, twice) {
+			t.Errorf("in:    %q\nonce:  %q\ntwice: %q", doc, once, twice)
+		}
+	})
+}
+
+// FuzzProgress: what is held stays below the cap, whatever comes.
+func FuzzProgress(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		o := Options{MaxHold: minHold, MaxInline: minHold}
+		rw := New(o)
+		rw.Reset(discard{}, testPage(denied()))
+		n := int(size)%64 + 1
+		doc = bytes.Repeat(doc, 1+8*minHold/(len(doc)+1))
+		for len(doc) > 0 {
+			n := min(n, len(doc))
+			if _, err := rw.Write(doc[:n]); err != nil {
+				return
+			}
+			doc = doc[n:]
+			// An inline script holds its tag, its text and the tag behind it.
+			if held := rw.Held(); held > 4*minHold {
+				t.Fatalf("%d bytes held", held)
+			}
+		}
+		_ = rw.Close()
+	})
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// tryRewrite is rewrite for documents that may be refused as too tangled.
+func tryRewrite(doc []byte, size int, p Page) ([]byte, *Report, bool) {
+	var out bytes.Buffer
+	rw := New(Options{})
+	rw.Reset(&out, p)
+	if size == 0 {
+		size = len(doc) + 1
+	}
+	for rest := doc; len(rest) > 0; {
+		n := min(size, len(rest))
+		if _, err := rw.Write(rest[:n]); err != nil {
+			return nil, nil, false
+		}
+		rest = rest[n:]
+	}
+	if err := rw.Close(); err != nil {
+		return nil, nil, false
+	}
+	return out.Bytes(), rw.Report(), true
+}

@@ -80,12 +80,12 @@ func (b Bound) Resource(k Kind, loc Location) Decision {
 	switch {
 	case f.rule != nil:
 		return b.decide(f.rule.vendor)
-	case f.site:
-		return Decision{Action: Allow, Reason: FirstParty, Category: -1}
 	case f.vendor != nil:
 		return b.decide(f.vendor)
 	case f.shared != nil:
 		return b.decide(f.shared)
+	case f.site:
+		return Decision{Action: Allow, Reason: FirstParty, Category: -1}
 	}
 	if k == Hint && len(loc.Path) <= 1 {
 		if v := b.p.index.strictest(loc.Host); v != nil {

@@ -235,11 +235,10 @@ func (c *compiler) covered(list []categoryEntry) {
 			continue
 		}
 		at := c.p.scheme.Index(w)
-		if at < 0 {
+		if at < 0 && len(c.p.scheme.Categories) == len(list) { // else the one that is missing may be a fault already
 			c.add(list[0].at, `add "covers: [`+w+`]" to the category these vendors belong to`, "no category takes the catalog's %s vendors", w)
-			at = 0
 		}
-		c.covers[w] = at
+		c.covers[w] = max(at, 0)
 	}
 	for _, w := range words {
 		c.note("covers", w, strconv.Itoa(c.covers[w]))

@@ -242,8 +242,13 @@ func (x *hostIndex) find(loc *Location, own bool) found {
 	return f
 }
 
+// maxNested is how many bytes of a path are searched for a rule that may begin
+// at any "/": trying each of them is quadratic in the worst case, and servers
+// refuse longer addresses anyway.
+const maxNested = 8 << 10
+
 func (x *hostIndex) findAnyHost(r *urlRule, loc *Location) *urlRule {
-	path := loc.Path
+	path := loc.Path[:min(len(loc.Path), maxNested)]
 	if len(path) > 1 {
 		r = best(r, x.rooted[path[1]], loc, nil, false)
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/consentgate/consentgate/policy/catalog"
@@ -44,7 +45,7 @@ func (c *compiler) names(what, key string, at position, name, pattern text) (nam
 	case name.bad || pattern.bad:
 		return namePatternSource{}, false
 	case name.set == pattern.set:
-		c.add(at, "give it exactly one of "+key+" and pattern", "%s with both or neither of %s and pattern", what, key)
+		c.add(at, "give it exactly one of the two", "%s with both or neither of %s and pattern", what, key)
 		return namePatternSource{}, false
 	case pattern.set:
 		re, err := regexp.Compile("^(?:" + pattern.s + ")$")
@@ -55,7 +56,7 @@ func (c *compiler) names(what, key string, at position, name, pattern text) (nam
 		return namePatternSource{match: "regex", re: re}, true
 	}
 	literal, isPrefix := strings.CutSuffix(name.s, "*")
-	if strings.Contains(literal, "*") || strings.ContainsAny(literal, ";=\r\n\x00") || isPrefix && literal == "" {
+	if strings.Contains(literal, "*") || key == "name" && strings.ContainsAny(literal, ";=\r\n\x00") || isPrefix && literal == "" {
 		c.add(name.at, `a "*" may stand at the end only, behind what the names begin with; ";" and "=" never stand in one`, "%s %s is not usable", key, quote(name.s))
 		return namePatternSource{}, false
 	}
@@ -189,7 +190,7 @@ func (c *compiler) addCookies(d *draft) {
 		}
 		c.p.cookies[2].add(&k.names, r)
 		c.watch(r.action, r.category)
-		c.note("vendor cookie", d.ID, k.names.String(), c.p.scheme.Categories[k.category].ID, r.reason.String())
+		c.note("vendor cookie", d.ID, k.names.String(), strconv.Itoa(r.category), strconv.Itoa(int(r.action)), r.reason.String())
 	}
 }
 

@@ -22,9 +22,9 @@ var stubShapes = []string{shapeQueue, shapeArray, shapeObject, shapeNone}
 var identifier = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$]{0,63}$`)
 
 var (
-	errStubShape   = errors.New("is not a shape of a stub")
-	errStubGlobal  = errors.New("is not a JavaScript name")
-	errStubMethods = errors.New("an object-noop stub without methods")
+	errStubShape   = errors.New("has no such shape")
+	errStubGlobal  = errors.New("names what is not a JavaScript name")
+	errStubMethods = errors.New("has no methods")
 )
 
 // Every stub leaves an existing global alone, may run any number of times, and

@@ -195,7 +195,7 @@ func (c *compiler) addStub(d *draft) {
 	src, err := stubSource(d.stub.shape.s, d.stub.global.s, d.stub.queue.s, methods)
 	if err != nil {
 		c.add(d.stub.at, "shape is one of "+strings.Join(stubShapes, ", ")+"; global, queue and methods are JavaScript names",
-			"the stub of vendor %s: %s", quote(d.ID), err)
+			"the stub of vendor %s %s", quote(d.ID), err)
 	}
 	d.Stub = src
 }

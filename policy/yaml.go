@@ -19,6 +19,8 @@ import (
 // hostile one from costing memory or stack.
 const (
 	maxFileSize = 1 << 20 // bytes
+	maxLine     = 8 << 10 // bytes of one line: the lexer is quadratic in it
+	maxTokens   = 60_000  // YAML tokens: the parser is quadratic in the entries of one mapping
 	maxDepth    = 32      // brackets within brackets
 	maxIndent   = 200     // column of a list entry, which bounds nesting by indentation
 )
@@ -53,6 +55,12 @@ func (r *reader) parseYAML(data []byte) ast.Node {
 		r.add(at, "save the file as UTF-8 text", "a byte that is not UTF-8 text")
 		return nil
 	}
+	for i, l := range bytes.Split(data, []byte("\n")) {
+		if len(l) > maxLine {
+			r.add(position{i + 1, 1}, "break it up", "a line of more than %d KiB", maxLine>>10)
+			return nil
+		}
+	}
 	tokens := lexer.Tokenize(string(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	if !r.checkTokens(tokens) {
 		return nil
@@ -83,6 +91,10 @@ func (r *reader) parseYAML(data []byte) ast.Node {
 // checkTokens refuses what the file does not need and what the parser, which
 // recurses, could be driven too deep with.
 func (r *reader) checkTokens(tokens token.Tokens) bool {
+	if len(tokens) > maxTokens {
+		r.add(tokenAt(tokens[maxTokens]), "split off what the gateway does not need", "more than %d words and signs", maxTokens)
+		return false
+	}
 	depth := 0
 	for _, t := range tokens {
 		switch t.Type {
@@ -151,7 +163,9 @@ func nodeAt(n ast.Node) position {
 	return tokenAt(n.GetToken())
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, "\t", `\t`)), " ")
+}
 
 // mapping reads a mapping: known keys by their fields, anything else a fault.
 // what names the mapping in errors. It returns false if n is something else.

@@ -34,6 +34,9 @@ const DefaultMaxCookies = consent.MaxCookies
 func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(category string, a policy.Action)) {
 	var now time.Time
 	filterHeaderLines(h, "Set-Cookie", func(line string) string {
+		if line == "" {
+			return line // sets nothing
+		}
 		pair, attributes, _ := strings.Cut(line, ";")
 		name, value := cookieNameValue(pair)
 		if setsOwn(name, value, own) {

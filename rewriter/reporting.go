@@ -2,7 +2,6 @@ package rewriter
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 
@@ -134,14 +133,14 @@ func (j *headerJudge) keepGroups(line string) string {
 // blockedJSON judges every string of a JSON text: which of them a browser takes
 // for a URL is for each field to say, and more are named with time.
 func (j *headerJudge) blockedJSON(text string) bool {
+	if !json.Valid([]byte(text)) {
+		return j.refuse(policy.Hint)
+	}
 	dec := json.NewDecoder(strings.NewReader(text))
 	for {
 		token, err := dec.Token()
-		if err == io.EOF {
-			return false
-		}
 		if err != nil {
-			return j.refuse(policy.Hint)
+			return false // the end: the text is valid
 		}
 		if s, ok := token.(string); ok && strings.ContainsAny(s, `:/\`) && j.blocked(s, policy.Hint) {
 			return true

@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/consentgate/consentgate/consent"
 )
 
 func init() {
@@ -126,7 +128,12 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, word string) error {
 		h.MaxDecoded = n
 		return err
 	case "cookie_name":
-		return oneArg(d, word, "the base name of the cookie", &h.CookieName)
+		if err := oneArg(d, word, "the base name of the cookie", &h.CookieName); err != nil {
+			return err
+		}
+		if err := (&consent.Resolver{Scheme: new(consent.Scheme), CookieName: h.CookieName}).Validate(); err != nil {
+			return d.WrapErr(err)
+		}
 	case "honor_no_transform":
 		if d.NextArg() {
 			return d.Errf("consent: honor_no_transform takes no argument: remove %q", d.Val())

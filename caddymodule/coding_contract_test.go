@@ -261,3 +261,5 @@ func TestContractD1Charset(t *testing.T) {
 		}
 	}
 }
+
+func newGzip(w io.Writer) *gzip.Writer { return gzip.NewWriter(w) }

@@ -1,0 +1,63 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Handlers that do what no well-behaved one does.
+
+func init() {
+	caddy.RegisterModule(failingHandler{})
+	caddy.RegisterModule(panickingWriter{})
+	httpcaddyfile.RegisterHandlerDirective("consent_test_fail", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(failingHandler), nil
+	})
+	httpcaddyfile.RegisterHandlerDirective("consent_test_panic", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(panickingWriter), nil
+	})
+}
+
+// failingHandler begins a page and then fails.
+type failingHandler struct{}
+
+func (failingHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.consent_test_fail", New: func() caddy.Module { return new(failingHandler) }}
+}
+
+func (failingHandler) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	w.Header().Set("Content-Type", "text/html")
+	if _, err := w.Write([]byte(tracked + strings.Repeat("<p>x</p>", 1000))); err != nil {
+		return err
+	}
+	return caddyhttp.Error(http.StatusInternalServerError, errors.New("broken"))
+}
+
+// panickingWriter puts a writer around the response that panics in the middle, in
+// the place of a fault in the rewriter.
+type panickingWriter struct{}
+
+func (panickingWriter) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.consent_test_panic", New: func() caddy.Module { return new(panickingWriter) }}
+}
+
+func (panickingWriter) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(&panicsLater{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, r)
+}
+
+type panicsLater struct {
+	*caddyhttp.ResponseWriterWrapper
+	n int
+}
+
+func (p *panicsLater) Write(b []byte) (int, error) {
+	if p.n += len(b); p.n > 20000 {
+		panic("fault")
+	}
+	return p.ResponseWriterWrapper.Write(b)
+}

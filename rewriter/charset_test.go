@@ -109,6 +109,7 @@ func TestPrescan(t *testing.T) {
 		{"pragma", `<meta http-equiv=Content-Type content="text/html; charset=koi8-r">`, "koi8-r"},
 		{"pragma reversed", `<meta content='text/html; charset="koi8-r"' http-equiv=content-type>`, "koi8-r"},
 		{"content without pragma", `<meta content="text/html; charset=koi8-r">`, ""},
+		{"another pragma", `<meta http-equiv=refresh content="5; charset=koi8-r">`, ""},
 		{"charset and content", `<meta charset=utf-8 content="text/html; charset=koi8-r">`, "utf-8"},
 		{"second attribute ignored", `<meta charset=utf-8 charset=koi8-r>`, "utf-8"},
 		{"unknown goes on", `<meta charset=foo><meta charset=koi8-r>`, "koi8-r"},

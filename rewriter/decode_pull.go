@@ -58,15 +58,12 @@ func (d *Decoder) run(yield func(struct{}) bool) {
 }
 
 // pump copies src to the destination. What was decoded before an error is
-// written first, unless the owner gave up.
+// written first; after Abort src gives out nothing.
 func (d *Decoder) pump(src io.Reader) error {
 	buf := decodeBuffers.Get().(*[decodeBufferSize]byte)
 	defer decodeBuffers.Put(buf)
 	for {
 		n, err := src.Read(buf[:])
-		if d.aborted {
-			return errAborted
-		}
 		if n > 0 {
 			d.written += int64(n)
 			if _, werr := d.dst.Write(buf[:n]); werr != nil {
@@ -122,7 +119,7 @@ func (m *meteredReader) Read(p []byte) (int, error) {
 		taken := m.d.taken
 		n, err := m.src.Read(p)
 		if m.d.aborted {
-			return 0, errAborted
+			return 0, errAborted // some libraries give out what they have left
 		}
 		m.out += int64(n)
 		l := m.d.limits

@@ -174,6 +174,19 @@ func TestDecoderChecksums(t *testing.T) {
 	}
 }
 
+// A body that ends right behind its data lacks its checksum, and is not complete.
+func TestDecoderNoTrailer(t *testing.T) {
+	for _, c := range []struct {
+		kind, coding string
+		trailer      int
+	}{{"gzip", "gzip", 8}, {"zlib", "deflate", 4}} {
+		data := testEncode(t, c.kind, []byte("hello"))
+		if got, err := push(t, []string{c.coding}, data[:len(data)-c.trailer], 0); got != "hello" || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %q, %v", c.kind, got, err)
+		}
+	}
+}
+
 func TestDecoderGzipHeaderFields(t *testing.T) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -262,6 +275,28 @@ func TestDecoderA20(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// A block that is complete is out, though the encoder did not flush it.
+func TestDecoderUnflushedBlock(t *testing.T) {
+	// One stored block, not the last (RFC 1951, section 3.2.4).
+	block := []byte("\x00\x05\x00\xfa\xffhello")
+	zlibHeader := []byte("\x78\x9c")
+	gzipHeader := []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
+	for _, c := range []struct {
+		coding string
+		head   []byte
+	}{{"deflate", nil}, {"deflate", zlibHeader}, {"gzip", gzipHeader}} {
+		var out bytes.Buffer
+		d, err := NewDecoder([]string{c.coding}, &out, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Write(append(bytes.Clone(c.head), block...)); err != nil || out.String() != "hello" {
+			t.Errorf("%s with a header of %d bytes: %q, %v", c.coding, len(c.head), out.String(), err)
+		}
+		d.Abort()
 	}
 }
 

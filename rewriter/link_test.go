@@ -54,6 +54,7 @@ func TestFilterLinkA6(t *testing.T) {
 		{"unknown third party", []string{"<https://cdn.example.net/x.js>; rel=preload"}, []string{"<https://cdn.example.net/x.js>; rel=preload"}},
 		{"hidden in a string", []string{`</a>; rel=preload; title="x, <` + blockedURL + `>; rel=preload"`}, nil},
 		{"hidden behind a quote", []string{`</a>; rel=next; title="x, <` + blockedURL + `>; rel=preload`}, nil},
+		{"relation behind an open quote", []string{"<" + blockedURL + `>; title="x; rel=preload`}, nil},
 		{"no brackets", []string{blockedURL + "; rel=preload"}, nil},
 		{"no closing bracket", []string{"<" + blockedURL + "; rel=preload"}, nil},
 		{"no semicolon", []string{"<" + blockedURL + "> rel=preload"}, nil},

@@ -1,0 +1,188 @@
+package policy
+
+import "encoding/binary"
+
+// An inlineSignature is one piece of code that gives a vendor away.
+type inlineSignature struct {
+	vendor *Vendor
+	text   string // without white space, with single quotes
+	loader bool   // the code fetches the vendor; otherwise it only calls its global
+}
+
+// An inlineMatcher finds vendors in the text of inline scripts. It is immutable
+// and safe for concurrent use.
+//
+// It has two speeds. Nearly all scripts hold no signature of a vendor that is not
+// granted; for those there is one pass over the bytes, looking for a rare
+// three-byte piece of each signature. Where such a piece stands, the whole
+// signature is compared. Only if one is there, the script is read as JavaScript,
+// to see where it stands: in code, in a comment, in an address that is loaded, or
+// in a text that merely mentions it.
+//
+// What it does not see: a signature that is put together at run time from pieces
+// ('fbeve'+'nts.js'), one with a comment inside, and one in code that is itself
+// encoded.
+type inlineMatcher struct {
+	table    [1 << (gramBits - 6)]uint64 // a bit for each hash of a gram: a signature has one like it
+	heads    [1 << headBits]uint32       // by fewer bits of the hash: the first of its entries, plus one
+	entries  []gramEntry
+	patterns []inlinePattern
+	vendors  []*Vendor
+}
+
+// A gramEntry is a signature that has a gram, and where. The entries of one head
+// are chained.
+type gramEntry struct {
+	gram        uint32 // as gramAt returns it
+	pattern, at uint32
+	next        uint32 // the next entry, plus one
+	before      byte   // what stands before the gram, in lower case; zero if that may vary
+}
+
+// gramBits makes the scan's table small enough for the first-level cache, and
+// still large enough that most of its bits are zero. headBits keeps chains short.
+const (
+	gramBits = 17
+	headBits = 12
+)
+
+// inlineUsable tells whether a signature can be searched for: it needs three
+// bytes in a row that are neither quotes nor slashes.
+func inlineUsable(text string) bool {
+	_, ok := newInlinePattern(text, 0, false)
+	return ok
+}
+
+// compileInline builds a matcher. Signatures that are not inlineUsable are left
+// out; whoever reads them from a file reports them.
+func compileInline(sigs []inlineSignature) *inlineMatcher {
+	m := &inlineMatcher{}
+	index := make(map[*Vendor]int)
+	for _, s := range sigs {
+		v, ok := index[s.vendor]
+		if !ok {
+			v = len(m.vendors)
+			index[s.vendor] = v
+			m.vendors = append(m.vendors, s.vendor)
+		}
+		p, ok := newInlinePattern(s.text, v, s.loader)
+		if !ok {
+			continue
+		}
+		p.grams(func(g [gramLen]byte, at int) {
+			gram := gramAt(g[:], 0)
+			h := gramHash(gram)
+			m.table[h>>6] |= 1 << (h & 63)
+			head := &m.heads[h>>(gramBits-headBits)]
+			e := gramEntry{gram: gram, pattern: uint32(len(m.patterns)), at: uint32(at), next: *head}
+			if at > p.anchor {
+				e.before = p.text[p.anchor] | foldBit
+			}
+			m.entries = append(m.entries, e)
+			*head = uint32(len(m.entries))
+		})
+		m.patterns = append(m.patterns, p)
+	}
+	return m
+}
+
+// gramHash hashes the three upper bytes of gram; the lowest is zero.
+func gramHash(gram uint32) uint32 { return gram * 0x9E3779B1 >> (32 - gramBits) }
+
+// match looks for signatures in the text of an inline script. blocked tells
+// whether a vendor is not granted; the others are not looked at. loader is the
+// first blocked vendor that the script loads, nil if it loads none. out is calls
+// with every blocked vendor appended, once each, of which the script only calls
+// the global.
+//
+// It fails closed: a script that cannot be read, or that ends in the middle of a
+// program, loads every vendor it mentions. Without hits there is no allocation,
+// unless the script writes letters as escapes.
+func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*Vendor) (loader *Vendor, out []*Vendor) {
+	if i := firstHidden(code); i >= 0 {
+		code = reveal(code)
+	}
+	hits := m.search(code, blocked)
+	if len(hits) == 0 {
+		return nil, calls
+	}
+	j := inlineJudge{
+		patterns: m.patterns,
+		found:    make([]vendorFinding, len(m.vendors)),
+		lex:      jsLexer{src: code, lineStart: true},
+	}
+	j.run(hits)
+	first := len(code)
+	for v := range j.found {
+		at, ok := j.loader(v)
+		switch {
+		case ok && at < first:
+			first, loader = at, m.vendors[v]
+		case !ok && j.found[v].call:
+			calls = append(calls, m.vendors[v])
+		}
+	}
+	return loader, calls
+}
+
+// search returns every signature of a blocked vendor in the bytes of code.
+func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool) []inlineHit {
+	var hits []inlineHit
+	for i := m.next(code, 0); i >= 0; i = m.next(code, i+2) {
+		gram := gramAt(code, i)
+		for k := m.heads[gramHash(gram)>>(gramBits-headBits)]; k != 0; {
+			e := &m.entries[k-1]
+			k = e.next
+			if e.gram != gram || e.before != 0 && (i == 0 || code[i-1]|foldBit != e.before) {
+				continue
+			}
+			p := &m.patterns[e.pattern]
+			if start, end, ok := p.locate(code, i, int(e.at)); ok && blocked(m.vendors[p.vendor]) {
+				hits = append(hits, inlineHit{start, end, int(e.pattern)})
+			}
+		}
+	}
+	return hits
+}
+
+// folds makes eight bytes lower case, as foldBit does one.
+const folds = 0x2020202020202020
+
+// next returns the first even place at or behind the even i where a gram may
+// stand, or -1.
+func (m *inlineMatcher) next(code []byte, i int) int {
+	t := &m.table
+	for ; i+8 <= len(code); i += 6 {
+		// Three grams of eight bytes, each as the upper bytes of a word whose lowest
+		// byte is zero.
+		x := binary.LittleEndian.Uint64(code[i:]) | folds
+		g := gramHash(uint32(x) << 8)
+		h := gramHash(uint32(x>>8) &^ 0xff)
+		k := gramHash(uint32(x>>24) &^ 0xff)
+		a := t[g>>6] >> (g & 63)
+		b := t[h>>6] >> (h & 63)
+		c := t[k>>6] >> (k & 63)
+		if (a|b|c)&1 == 0 {
+			continue
+		}
+		switch {
+		case a&1 != 0:
+			return i
+		case b&1 != 0:
+			return i + 2
+		}
+		return i + 4
+	}
+	for ; i+gramLen <= len(code); i += 2 {
+		if h := gramHash(gramAt(code, i)); t[h>>6]>>(h&63)&1 != 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// gramAt returns the gram at code[i:] in lower case, as the upper bytes of a word.
+func gramAt(code []byte, i int) uint32 {
+	g := code[i : i+gramLen]
+	return uint32(g[0])<<8 | uint32(g[1])<<16 | uint32(g[2])<<24 | folds&0xffffff00
+}

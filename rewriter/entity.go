@@ -42,6 +42,11 @@ func decodeAttr(dst, raw []byte, pos *[]int) []byte {
 	return dst
 }
 
+// common are the references that nearly every page uses.
+var common = [...]struct{ name, text string }{
+	{"&amp;", "&"}, {"&quot;", `"`}, {"&#39;", "'"}, {"&#039;", "'"}, {"&lt;", "<"}, {"&gt;", ">"},
+}
+
 const maxReference = 40 // bytes of the longest named reference, with room
 
 // reference decodes the character reference at the start of s; used is 0 if it
@@ -50,6 +55,11 @@ const maxReference = 40 // bytes of the longest named reference, with room
 func reference(s []byte) (text string, used int) {
 	if len(s) < 2 {
 		return "", 0
+	}
+	for _, c := range common {
+		if len(s) >= len(c.name) && string(s[:len(c.name)]) == c.name {
+			return c.text, len(c.name)
+		}
 	}
 	n := 1
 	if s[1] == '#' {

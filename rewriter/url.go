@@ -82,14 +82,12 @@ var hostByte = func() (t [256]bool) {
 	return t
 }()
 
-// plainByte marks the bytes of a path or query that the URL parser copies as
-// they are and that cannot spell a dot segment in another way.
+// plainByte marks the bytes of a path or query that need no parser: it copies
+// them, or writes them in percent escapes, which changes nothing a rule looks
+// at. Controls are different, some are dropped; a backslash is a slash.
 var plainByte = func() (t [256]bool) {
-	for c := 0x21; c < 0x7f; c++ {
-		t[c] = true
-	}
-	for _, c := range "\\\"<>`{}|^'%" {
-		t[c] = c == '%'
+	for c := range t {
+		t[c] = c >= ' ' && c != '\\'
 	}
 	return t
 }()

@@ -20,141 +20,167 @@ type cssHit struct{ start, end int }
 // section 4.5). It is fed contiguous text and stops in front of a token that is
 // not complete.
 type cssScanner struct {
-	depth  int
-	funcs  uint64 // bit i: the function at depth i takes URLs as strings
-	imp    bool   // behind @import
-	ident  bool   // the bytes just read were an identifier that takes URLs
-	within byte   // inside a token longer than the limit: its end byte
+	depth   int
+	funcs   uint64 // bit i: the function at depth i takes URLs as strings
+	imp     bool   // behind @import
+	escaped bool   // an identifier with an escape was seen: it may spell anything
+	within  byte   // inside a string, URL or comment that is decided: its end byte
 }
+
+// cssPlain marks the bytes outside strings that change nothing.
+var cssPlain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = true
+	}
+	for _, c := range "\"'()/\\@;{}" {
+		t[c] = false
+	}
+	return t
+}()
+
+// maxCSSName is more than the bytes of the longest name that matters.
+const maxCSSName = 32
 
 // scan reads b[i:] and appends the URLs found to hits. It returns how far it
 // got: len(b) if final, else possibly less, the start of an open token. An open
 // token longer than limit is reported as it stands and its rest passed over.
 func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit) {
+	from := i
+	ok := true
 	for i < len(b) {
 		if s.within != 0 {
-			j := skipTo(b, i, s.within)
-			if j < 0 {
-				if n := len(b); n > i && !final && (b[n-1] == '\\' || b[n-1] == '*') {
-					return n - 1, hits // it may belong to what follows
-				}
-				return len(b), hits
+			if i, ok = s.skip(b, i, final); !ok {
+				return i, hits
 			}
-			s.within = 0
-			i = j + 1
-			s.ident = false
+			from = i
 			continue
 		}
 		c := b[i]
 		switch {
+		case cssPlain[c]:
+			i++
 		case c == '/':
 			if i+3 > len(b) && !final {
 				return i, hits
 			}
-			if i+1 < len(b) && b[i+1] == '*' {
-				i += 2
-				if i < len(b) && b[i] == '/' {
+			i++
+			if i < len(b) && b[i] == '*' {
+				s.within = '*'
+				if i++; i < len(b) && b[i] == '/' {
 					i++ // "/*/" does not end the comment it begins
 				}
-				s.within = '*'
-				continue
 			}
-			s.other(c)
-			i++
 		case c == '"' || c == '\'':
-			var ok bool
 			if i, hits, ok = s.str(b, i, final, limit, hits); !ok {
 				return i, hits
 			}
-		case isNameByte(c) || c == '@' || c == '\\':
-			j := nameEnd(b, i+1, c == '\\')
-			if j == len(b) && !final && j-i <= limit {
-				return i, hits
-			}
-			if c == '@' || j < len(b) && b[j] == '(' {
-				s.name(b[i:j])
-			} else {
-				s.ident = false
-			}
-			i = j
+			from = i
 		case c == '(':
-			var ok bool
-			if i, hits, ok = s.open(b, i, final, limit, hits); !ok {
+			if i, hits, ok = s.open(b, from, i, final, limit, hits); !ok {
 				return i, hits
 			}
+			from = i
+		case c == '\\':
+			if i+1 == len(b) && !final {
+				return trailingName(b, from), hits
+			}
+			s.escaped = true
+			i += 2
+		case c == '@':
+			const word = "@import"
+			if len(b)-i < len(word) && !final {
+				return i, hits
+			}
+			s.imp = s.imp || scan.HasPrefixFold(b[i:], word)
+			i++
 		default:
 			s.other(c)
 			i++
 		}
 	}
-	return len(b), hits
+	if final {
+		return len(b), hits
+	}
+	return trailingName(b, from), hits
 }
 
-// other follows a byte that begins no token of interest.
+// trailingName returns where the identifier begins in which b ends, since a '('
+// may follow.
+func trailingName(b []byte, from int) int {
+	i := len(b)
+	for i > from && len(b)-i < maxCSSName && (isNameByte(b[i-1]) || b[i-1] == '\\') {
+		i--
+	}
+	return i
+}
+
+// skip passes over the rest of a token that is decided.
+func (s *cssScanner) skip(b []byte, i int, final bool) (int, bool) {
+	j := skipTo(b, i, s.within)
+	if j >= 0 {
+		s.within = 0
+		return j + 1, true
+	}
+	if n := len(b); !final && (b[n-1] == '\\' || b[n-1] == '*') {
+		return n - 1, false // it may belong to what follows
+	}
+	return len(b), false
+}
+
+// other follows a byte that ends something.
 func (s *cssScanner) other(c byte) {
 	switch c {
 	case ')':
-		if s.depth > 0 {
-			s.depth--
-		}
-		s.ident = false
-	case ' ', '\t', '\n', '\r', '\f':
-		s.ident = false
-	case ';', '{', '}':
-		s.imp, s.ident = false, false
-		if c != ';' {
-			s.depth, s.funcs = 0, 0
-		}
-	default:
-		s.ident = false
+		s.depth = max(0, s.depth-1)
+	case ';':
+		s.imp, s.escaped = false, false
+	case '{', '}':
+		s.imp, s.escaped = false, false
+		s.depth, s.funcs = 0, 0
 	}
 }
 
-// name follows an identifier or at-keyword.
-func (s *cssScanner) name(b []byte) {
-	var buf [20]byte
-	n := 0
-	for i := 0; i < len(b) && n < len(buf); n++ {
-		if b[i] == '\\' {
-			r, used := cssEscape(b[i:])
-			if r >= 0x80 {
-				r = 0x7f
-			}
-			buf[n], i = byte(r), i+used
-		} else {
-			buf[n] = b[i]
-			i++
-		}
+// takesURL reports whether the function whose '(' stands at b[i] takes URLs.
+func (s *cssScanner) takesURL(b []byte, from, i int) bool {
+	if s.escaped {
+		return true
 	}
-	name := buf[:n]
-	s.ident = false
-	if scan.EqualFold(name, "@import") {
-		s.imp = true
-		return
+	j := i
+	for j > from && i-j < maxCSSName && isNameByte(b[j-1]) {
+		j--
 	}
-	for _, f := range []string{"url", "src", "image-set", "-webkit-image-set", "image", "cross-fade", "-webkit-cross-fade"} {
-		if scan.EqualFold(name, f) {
-			s.ident = true
-			return
-		}
+	switch name := b[j:i]; len(name) {
+	case 3:
+		return scan.EqualFold(name, "url") || scan.EqualFold(name, "src")
+	case 5:
+		return scan.EqualFold(name, "image")
+	case 9:
+		return scan.EqualFold(name, "image-set")
+	case 10:
+		return scan.EqualFold(name, "cross-fade")
+	case 17:
+		return scan.EqualFold(name, "-webkit-image-set")
+	case 18:
+		return scan.EqualFold(name, "-webkit-cross-fade")
 	}
+	return false
 }
 
 // open follows a '('. Behind url( an unquoted URL may stand.
-func (s *cssScanner) open(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
-	takes := s.ident
+func (s *cssScanner) open(b []byte, from, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
+	takes := s.takesURL(b, from, i)
 	j := i + 1
 	if takes {
 		for j < len(b) && isCSSSpace(b[j]) {
 			j++
 		}
 		if j == len(b) && !final {
-			return i, hits, false
+			return trailingName(b[:i], from), hits, false
 		}
 		if j < len(b) && b[j] != '"' && b[j] != '\'' && !startsFunc(b[j:]) {
 			end := skipTo(b, j, ')')
 			if end < 0 && !final && len(b)-j <= limit {
-				return i, hits, false
+				return trailingName(b[:i], from), hits, false
 			}
 			stop := end
 			if end < 0 {
@@ -165,7 +191,7 @@ func (s *cssScanner) open(b []byte, i int, final bool, limit int, hits []cssHit)
 				last--
 			}
 			hits = append(hits, cssHit{j, last})
-			s.ident = false
+			s.imp = false
 			if end < 0 {
 				s.within = ')'
 				return len(b), hits, true
@@ -173,7 +199,7 @@ func (s *cssScanner) open(b []byte, i int, final bool, limit int, hits []cssHit)
 			return end + 1, hits, true
 		}
 	}
-	s.ident = false
+	s.escaped = false
 	if s.depth < 63 {
 		s.depth++
 		s.funcs &^= 1 << s.depth
@@ -219,7 +245,7 @@ func (s *cssScanner) str(b []byte, i int, final bool, limit int, hits []cssHit) 
 	if isURL {
 		hits = append(hits, cssHit{i + 1, end})
 	}
-	s.imp, s.ident = false, false
+	s.imp = false
 	return end + 1, hits, true
 }
 
@@ -248,32 +274,6 @@ func isCSSSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c ==
 
 func isNameByte(c byte) bool {
 	return isAlnum(c) || c == '-' || c == '_' || c >= 0x80
-}
-
-// nameEnd returns the end of a name that goes on at b[i]; escaped says that the
-// byte before b[i] was a backslash.
-func nameEnd(b []byte, i int, escaped bool) int {
-	for i < len(b) {
-		switch c := b[i]; {
-		case escaped:
-			escaped = false
-			if isDigit(c, true) {
-				for n := 0; n < 6 && i < len(b) && isDigit(b[i], true); n++ {
-					i++
-				}
-				if i < len(b) && isCSSSpace(b[i]) {
-					i++
-				}
-				continue
-			}
-		case c == '\\':
-			escaped = true
-		case !isNameByte(c):
-			return i
-		}
-		i++
-	}
-	return i
 }
 
 // cssEscape decodes the escape at the start of s, which begins with a backslash.

@@ -163,9 +163,12 @@ func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
 	hdr := maps.Clone(r.Header)
 	out.Header = hdr
 
-	rewriter.FilterCookie(hdr, v.bound, h.own, maxCookies, func(category string, a policy.Action) {
+	tooMany := rewriter.FilterCookie(hdr, v.bound, h.own, maxCookies, func(category string, a policy.Action) {
 		h.metrics.cookies.WithLabelValues("request", category, a.String()).Inc()
 	})
+	if tooMany {
+		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
+	}
 	mayBePage := rewriter.MayBeHTML(r)
 	v.revalidation = rewriter.OriginETags(hdr, v.bound.Variant(), mayBePage)
 	if mayBePage && !v.open {

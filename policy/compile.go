@@ -148,7 +148,7 @@ func isVersion(s string) bool {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; !isWord(c) && c != '.' && c != '_' && c != '-' {
+		if c := s[i]; !isWordByte(c) && c != '.' && c != '_' && c != '-' {
 			return false
 		}
 	}

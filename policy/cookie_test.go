@@ -156,6 +156,7 @@ cookies:
   - {name: theme, category: functional}
   - {name: "exp_*", category: analytics}
   - {name: exp_needed, essential: true}
+  - {name: "exp_short*", category: functional}
   - {pattern: "t[0-9]+", action: block}
   - {name: _fbp, action: allow}
   - {name: sessionid, category: marketing}
@@ -177,6 +178,7 @@ cookies:
 		"utag_x":         {Action: Block, Reason: NotGranted},
 		"theme":          {Action: Allow, Reason: Granted},
 		"exp_a":          {Action: Block, Reason: NotGranted},
+		"exp_short_1":    {Action: Allow, Reason: Granted}, // the longer prefix
 		"exp_needed":     {Action: Allow, Reason: Essential},
 		"t12":            {Action: Block, Reason: Overridden},
 		"t12x":           {Action: Allow, Reason: Unclassified}, // patterns match the whole name
@@ -191,6 +193,19 @@ cookies:
 		if d := b.SetCookie(name); d.Action != want.Action || d.Reason != want.Reason {
 			t.Errorf("%s: %s (%s), want %s (%s)", name, d.Action, d.Reason, want.Action, want.Reason)
 		}
+	}
+}
+
+// TestMovedVendor: cookies go with their vendor, but for those the catalog sets
+// apart from it.
+func TestMovedVendor(t *testing.T) {
+	p := mustParse(t, "vendors: [{id: google-analytics-4, category: functional}]")
+	b := p.Bind(grant(p, "functional"), page)
+	if d := b.SetCookie("_ga"); d.Action != Allow {
+		t.Errorf("_ga: %+v", d)
+	}
+	if d := b.SetCookie("_gac_UA-1"); d.Action != Block || d.Category != 3 {
+		t.Errorf("_gac_: %+v", d)
 	}
 }
 

@@ -38,6 +38,7 @@ func TestResourceVendor(t *testing.T) {
 		{"https://www.google.com/ccm/collect", "google-ads"},
 		{"https://www.google.com/unheard-of", "google-ads"},
 		{"https://www.google.com/", "google-ads"},
+		{"https://www.gstatic.com/unheard-of.js", "google-ads"}, // though no strict product names this host
 		{"https://fonts.googleapis.com/css2?family=Inter", "google-fonts"},
 		{"https://fonts.gstatic.com/s/inter/v1/x.woff2", "google-fonts"},
 		{"https://ajax.googleapis.com/ajax/libs/webfont/1.6.26/webfont.js", "google-fonts"},
@@ -336,6 +337,7 @@ vendors:
   - {id: sentry, category: analytics}
   - {id: own-fonts, name: Own fonts, category: functional, hosts: [fonts.gstatic.com]}
   - {id: blocked, name: Blocked, action: block, hosts: [ads.example.org]}
+  - {id: eu, name: EU, category: marketing, url_patterns: [{host: "eu*-x.example.io"}]}
   - {id: gtag-any, name: Any gtag, category: functional, url_patterns: [{host: www.googletagmanager.com, path: /gtag/js}]}
 `)
 	b := p.Bind(grant(p, "functional"), page)
@@ -352,6 +354,10 @@ vendors:
 		{"https://js-agent.newrelic.com/nr.js", "new-relic", Allow},
 		{"https://fonts.gstatic.com/s/x.woff2", "google-fonts", Allow}, // url_patterns go before hosts
 		{"https://ads.example.org/x.js", "blocked", Block},
+		{"https://eu7-x.example.io/a.js", "eu", Block},
+		{"https://eu7-x.b.example.io/a.js", "", Allow},
+		{"https://eu-x.example.io/a.js", "eu", Block},
+		{"https://eu.example.io/a.js", "", Allow},
 	} {
 		d := b.Resource(Script, location(t, test.url))
 		if vendorOf(d) != test.vendor || d.Action != test.action {

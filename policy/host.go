@@ -78,12 +78,7 @@ func plainHost(h string) bool {
 // as "localhost" and for public suffixes themselves, where nothing but the very
 // same host is the same party.
 func siteOf(host string) string {
-	last := strings.LastIndexByte(host, '.')
-	if last < 0 || strings.IndexByte(host, ':') >= 0 {
-		return ""
-	}
-	// The URL standard: a host whose last label is a number is an IPv4 address.
-	if c := host[last+1:]; c == "" || '0' <= c[0] && c[0] <= '9' {
+	if strings.IndexByte(host, '.') < 0 || strings.IndexByte(host, ':') >= 0 || strings.HasSuffix(host, ".") {
 		return ""
 	}
 	suffix, _ := publicsuffix.PublicSuffix(host)

@@ -129,10 +129,10 @@ func (m *pathMatch) matches(path []byte) bool {
 		}
 		rest, last = rest[i+len(l):], l
 	}
-	return !m.word || len(rest) == 0 || !isWord(last[len(last)-1]) || !isWord(rest[0])
+	return !m.word || len(rest) == 0 || !isWordByte(last[len(last)-1]) || !isWordByte(rest[0])
 }
 
-func isWord(c byte) bool {
+func isWordByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 

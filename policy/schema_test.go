@@ -79,7 +79,7 @@ func validate(t *testing.T, schema *jsonschema.Schema, name string, data []byte)
 var unseen = []string{
 	"category-covers-twice", "category-fixed-signal", "category-twice", "category-uncovered",
 	"cookie-consent-no-category", "cookie-essential-blocked", "cookie-pattern", "cookie-twice",
-	"host-claimed-twice", "host-tld", "inline-short", "pattern-any-host", "pattern-path-regex",
+	"host-claimed-twice", "host-tld", "inline-quotes", "inline-short", "pattern-any-host", "pattern-path-regex",
 	"pattern-query-regex", "stub-no-methods", "tag", "two-documents", "vendor-category-unknown", "vendor-cookie-category",
 	"vendor-no-category", "vendor-nothing-to-match", "vendor-twice", "vendor-unknown", "vendor-unknown-near",
 }

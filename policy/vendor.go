@@ -169,8 +169,9 @@ func (c *compiler) signatures(list []text) []string {
 	var out []string
 	for _, t := range list {
 		s := strings.ReplaceAll(strings.Join(strings.Fields(t.s), ""), `"`, `'`)
-		if len(s) < 6 {
-			c.add(t.at, "take at least 6 characters that no other code holds", "inline signature %s is too short", quote(t.s))
+		if len(s) < 6 || !inlineUsable(s) {
+			c.add(t.at, "take at least 6 characters that no other code holds, 3 of them in a row neither quotes nor slashes",
+				"inline signature %s is not distinct enough", quote(t.s))
 			continue
 		}
 		out = append(out, s)

@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,7 +17,9 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -65,6 +70,22 @@ func missing(t testing.TB, why string) {
 
 func startBrowser(t testing.TB, s *sink, sites map[string]string) *browser {
 	t.Helper()
+	var rules []string
+	for host, addr := range sites {
+		rules = append(rules, "MAP "+host+" "+addr)
+	}
+	slices.Sort(rules)
+	for _, host := range []string{"update.googleapis.com", "clients2.google.com", "optimizationguide-pa.googleapis.com", "safebrowsing.googleapis.com", "content-autofill.googleapis.com"} {
+		rules = append(rules, "MAP "+host+" ~NOTFOUND") // the browser's own business, no page's
+	}
+	rules = append(rules, "MAP * "+s.addr) // the first rule that fits wins
+	return launch(t, s, rules, nil)
+}
+
+// launch starts a browser that finds hosts by the given resolver rules and, if
+// none fits, by asking the name server at dns (DNS over HTTPS).
+func launch(t testing.TB, s *sink, rules []string, dns net.Addr) *browser {
+	t.Helper()
 	path := findChromium(t)
 	profile := t.TempDir()
 	// The tests want third-party cookies set, to see them absent.
@@ -75,13 +96,12 @@ func startBrowser(t testing.TB, s *sink, sites map[string]string) *browser {
 	if err := os.WriteFile(preferences, []byte(`{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var rules []string
-	for host, addr := range sites {
-		rules = append(rules, "MAP "+host+" "+addr)
+	if dns != nil {
+		local := fmt.Sprintf(`{"dns_over_https":{"mode":"secure","templates":"https://%s/dns-query"}}`, dns)
+		if err := os.WriteFile(filepath.Join(profile, "Local State"), []byte(local), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	slices.Sort(rules)
-	rules = append(rules, "MAP * "+s.addr) // the first rule that fits wins
-
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile),
 		chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.IgnoreCertErrors,
@@ -89,9 +109,9 @@ func startBrowser(t testing.TB, s *sink, sites map[string]string) *browser {
 		chromedp.Flag("gaia-url", "https://"+ownBusiness),
 		chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")),
 		// Plain HTTP stays plain, frames stay in the page's process (their
-		// requests are then in its event stream), and the browser connects to
-		// nothing because an earlier page did.
-		chromedp.Flag("disable-features", "LoadingPredictorUseLocalPredictions,HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable,HttpsFirstModeIncognito,LocalNetworkAccessChecks,SitePerProcess,IsolateOrigins,Translate,OptimizationHints,MediaRouter,AutofillServerCommunication"),
+		// requests are then in its event stream), a page that was left is gone,
+		// and the browser connects to nothing because an earlier page did.
+		chromedp.Flag("disable-features", "BackForwardCache,LoadingPredictorUseLocalPredictions,HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable,HttpsFirstModeIncognito,LocalNetworkAccessChecks,SitePerProcess,IsolateOrigins,Translate,OptimizationHints,MediaRouter,AutofillServerCommunication"),
 	}
 	for _, flag := range []string{
 		"disable-gpu", "disable-background-networking", "disable-quic", "disable-component-update", "disable-sync",
@@ -210,17 +230,71 @@ func (v *visitor) visit(address string) result {
 	return v.collect(idle)
 }
 
-// act does something on the open page, a click for example, waits until all is
-// quiet, and returns what happened since.
-func (v *visitor) act(script string) result {
+// click presses the mouse button on an element, as a person would, waits until
+// all is quiet, and returns what happened since.
+func (v *visitor) click(selector string) result {
 	v.t.Helper()
 	v.b.sink.settle()
 	v.b.sink.take()
 	v.tape.reset()
 	v.tape.assumeLoaded()
-	v.eval(script)
-	time.Sleep(50 * time.Millisecond) // a navigation begins after the script has returned
+	before := v.tape.pages()
+	ctx, cancel := context.WithTimeout(v.ctx, 5*time.Second)
+	defer cancel()
+	// A click that opens another page may take its own answer down with the old one.
+	if err := press(ctx, selector); err != nil && v.tape.pages() == before {
+		v.t.Fatalf("click on %s: %v", selector, err)
+	}
+	time.Sleep(50 * time.Millisecond) // a navigation begins after the click has returned
 	return v.collect(v.wait(time.Now().Add(patience)))
+}
+
+// press moves the mouse to the middle of an element and clicks. It needs no
+// JavaScript.
+func press(ctx context.Context, selector string) error {
+	x, y, err := middle(ctx, selector)
+	for end := time.Now().Add(2 * time.Second); err != nil && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		x, y, err = middle(ctx, selector)
+	}
+	if err != nil {
+		return err
+	}
+	for _, kind := range []input.DispatchMouseEventType{input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased} {
+		event := input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1}
+		if _, err := chromedp.Call(ctx, input.DispatchMouseEvent, event); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// middle scrolls an element into view and returns where its middle is. It may
+// fail in passing: chromedp follows the document too, and makes node ids stale
+// when it does.
+func middle(ctx context.Context, selector string) (x, y float64, err error) {
+	document, err := chromedp.Call(ctx, dom.GetDocument, dom.GetDocumentParams{})
+	if err != nil {
+		return 0, 0, err
+	}
+	node, err := chromedp.Call(ctx, dom.QuerySelector, dom.QuerySelectorParams{NodeID: document.Root.NodeID, Selector: selector})
+	if err != nil {
+		return 0, 0, err
+	}
+	if node.NodeID == 0 {
+		return 0, 0, errors.New("no such element")
+	}
+	if _, err := chromedp.Call(ctx, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{NodeID: node.NodeID}); err != nil {
+		return 0, 0, err
+	}
+	box, err := chromedp.Call(ctx, dom.GetContentQuads, dom.GetContentQuadsParams{NodeID: node.NodeID})
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(box.Quads) == 0 || len(box.Quads[0]) != 8 {
+		return 0, 0, errors.New("the element is not visible")
+	}
+	q := box.Quads[0] // four corners, clockwise
+	return (q[0] + q[4]) / 2, (q[1] + q[5]) / 2, nil
 }
 
 // leave opens an empty page and lets the last one's parting beacons pass.
@@ -302,6 +376,18 @@ func (v *visitor) text(script string) string {
 	return s
 }
 
+// location returns the address of the open page.
+func (v *visitor) location() string {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, 10*time.Second)
+	defer cancel()
+	at, err := chromedp.Run(ctx, chromedp.Location())
+	if err != nil {
+		v.t.Fatalf("ask for the address: %v", err)
+	}
+	return at
+}
+
 func (v *visitor) cookies() []*network.Cookie {
 	v.t.Helper()
 	all, err := chromedp.CallBrowser(v.ctx, storage.GetCookies, storage.GetCookiesParams{})
@@ -342,14 +428,16 @@ func (v *visitor) shot(path string) {
 type sent struct {
 	URL    *url.URL
 	Type   network.ResourceType
-	Parser bool // the markup asked for it: parser or preload scanner, in the page itself or a frame
+	Parser bool   // the markup asked for it: parser or preload scanner
+	In     string // address of the document it is for: the page or a frame
 }
 
 // A tape keeps the events of one tab.
 type tape struct {
 	mu     sync.Mutex
 	loaded bool
-	open   map[network.RequestID]bool
+	opened int // pages, since the visitor came
+	open   map[network.RequestID]cdp.LoaderID
 	last   time.Time
 	sent   []sent
 	errors []string
@@ -364,7 +452,7 @@ func newTape() *tape {
 func (tp *tape) reset() {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	tp.loaded, tp.open, tp.last = false, make(map[network.RequestID]bool), time.Now()
+	tp.loaded, tp.open, tp.last = false, make(map[network.RequestID]cdp.LoaderID), time.Now()
 	tp.sent, tp.errors = nil, nil
 }
 
@@ -372,6 +460,13 @@ func (tp *tape) assumeLoaded() {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
 	tp.loaded = true
+}
+
+// pages returns how many pages were opened so far.
+func (tp *tape) pages() int {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	return tp.opened
 }
 
 func (tp *tape) quietFor() time.Duration {
@@ -397,8 +492,8 @@ func (tp *tape) record(event any) {
 	case *network.EventRequestWillBeSent:
 		tp.last = time.Now()
 		if u, err := url.Parse(ev.Request.URL); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
-			tp.open[ev.RequestID] = true
-			tp.sent = append(tp.sent, sent{URL: u, Type: ev.Type, Parser: ev.Initiator.Type == network.InitiatorTypeParser || ev.Initiator.Type == network.InitiatorTypePreload})
+			tp.open[ev.RequestID] = ev.LoaderID
+			tp.sent = append(tp.sent, sent{URL: u, Type: ev.Type, Parser: ev.Initiator.Type == network.InitiatorTypeParser || ev.Initiator.Type == network.InitiatorTypePreload, In: ev.DocumentURL})
 		}
 	case *network.EventResponseReceived:
 		// The body of a fetch nobody reads may never be reported as finished.
@@ -412,6 +507,13 @@ func (tp *tape) record(event any) {
 	case *network.EventLoadingFailed:
 		tp.last = time.Now()
 		delete(tp.open, ev.RequestID)
+	case *page.EventFrameNavigated:
+		if tp.last = time.Now(); ev.Frame.ParentID == "" {
+			// A new page. How the old one's requests end is not told.
+			tp.loaded = false
+			tp.opened++
+			maps.DeleteFunc(tp.open, func(_ network.RequestID, of cdp.LoaderID) bool { return of != ev.Frame.LoaderID })
+		}
 	case *page.EventLoadEventFired:
 		tp.last, tp.loaded = time.Now(), true
 	case *page.EventFrameStartedLoading, *page.EventFrameStoppedLoading:

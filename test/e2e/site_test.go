@@ -42,25 +42,25 @@ var snippets = []snippet{
 	{"google-ads", "marketing", []string{"www.googleadservices.com", "googleads.g.doubleclick.net"}, []string{"_gcl_au", "IDE"}},
 }
 
-// requests returns how many of the hits are the vendor's.
-func (s snippet) requests(hits []hit) (n int) {
+// requests returns those of the hits that are the vendor's.
+func (s snippet) requests(hits []hit) (out []string) {
 	for _, h := range hits {
 		if slices.ContainsFunc(s.hosts, func(place string) bool { return h.Host == place || strings.HasPrefix(h.String(), place) }) {
-			n++
+			out = append(out, h.String())
 		}
 	}
-	return n
+	return out
 }
 
-// handshakes returns how many connections were opened to hosts that are the
-// vendor's. A host that two vendors share counts for both.
-func (s snippet) handshakes(names []string) (n int) {
+// handshakes returns the connections opened to hosts that are the vendor's. A
+// host that two vendors share counts for both.
+func (s snippet) handshakes(names []string) (out []string) {
 	for _, name := range names {
 		if slices.ContainsFunc(s.hosts, func(place string) bool { host, _, _ := strings.Cut(place, "/"); return host == name }) {
-			n++
+			out = append(out, name)
 		}
 	}
-	return n
+	return out
 }
 
 // left returns the names of the vendor's cookies among all.
@@ -171,7 +171,7 @@ func TestBareSiteLeaks(t *testing.T) {
 	v.shot(filepath.Join(shotDir(t), "bare.png"))
 	cookies := v.cookies()
 	for _, sn := range snippets {
-		n, names, left := sn.requests(all.Hits), sn.handshakes(all.Names), sn.left(cookies)
+		n, names, left := len(sn.requests(all.Hits)), len(sn.handshakes(all.Names)), sn.left(cookies)
 		t.Logf("%-20s %2d requests, %2d handshakes, cookies %v", sn.id, n, names, left)
 		if n == 0 || names == 0 {
 			t.Errorf("%s: %d requests and %d handshakes seen, want some: the harness is blind to it", sn.id, n, names)

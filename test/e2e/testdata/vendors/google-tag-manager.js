@@ -3,11 +3,12 @@
 (function () {
   var id = new URL(document.currentScript.src).searchParams.get('id');
   new Image().src = 'https://www.googletagmanager.com/a?id=' + id + '&v=3&t=t';
-  var push = window.dataLayer.push;
-  window.dataLayer.push = function (entry) {
+  var layer = window.dataLayer = window.dataLayer || [];
+  var push = layer.push;
+  layer.push = function (entry) {
     if (entry && entry.event === 'lead') {
       new Image().src = 'https://www.googletagmanager.com/a?id=' + id + '&e=lead';
     }
-    return push.apply(window.dataLayer, arguments);
+    return push.apply(layer, arguments);
   };
 })();

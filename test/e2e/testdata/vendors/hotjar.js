@@ -1,5 +1,6 @@
 // Stands in for Hotjar: two cookies, a second script, a beacon.
 (function () {
+  if (!window._hjSettings) return;
   var id = window._hjSettings.hjid;
   document.cookie = '_hjSessionUser_' + id + '=eyJpZCI6IjEifQ==; path=/; max-age=31536000; SameSite=Lax';
   document.cookie = '_hjSession_' + id + '=eyJpZCI6IjIifQ==; path=/; max-age=1800; SameSite=Lax';

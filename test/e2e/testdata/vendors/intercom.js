@@ -1,5 +1,6 @@
 // Stands in for the Intercom messenger.
 (function () {
+  if (!window.intercomSettings) return;
   var app = window.intercomSettings.app_id;
   document.cookie = 'intercom-id-' + app + '=aaaa-bbbb; path=/; max-age=23328000; SameSite=Lax';
   document.cookie = 'intercom-session-' + app + '=; path=/; max-age=604800; SameSite=Lax';

@@ -1,6 +1,7 @@
 // Stands in for the Meta Pixel: a browser id, one image per queued event, and
 // every later call sent at once.
 (function () {
+  if (!window.fbq) return;
   if (document.cookie.indexOf('_fbp=') < 0) {
     document.cookie = '_fbp=fb.1.1760000000000.1234567890; path=/; max-age=7776000; SameSite=Lax';
   }
@@ -11,7 +12,6 @@
     new Image().src = 'https://www.facebook.com/tr/?id=' + id + '&ev=' + encodeURIComponent(args[1]) + '&dl=' + encodeURIComponent(location.href);
   }
   window.fbq.callMethod = function () { send(arguments); };
-  window.fbq.queue.forEach(send);
-  window.fbq.queue.length = 0;
+  (window.fbq.queue || []).splice(0).forEach(send);
   localStorage.setItem('lastExternalReferrer', 'empty');
 })();

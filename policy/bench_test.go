@@ -25,6 +25,9 @@ var hotCookies = []string{"_ga", "_ga_ABC", "sessionid", "amp_a1b2c3", "__Host-s
 
 // TestAllocs: decisions allocate nothing.
 func TestAllocs(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	p := Default()
 	b := p.Bind(consent.State{}, page)
 	for _, raw := range hotURLs {

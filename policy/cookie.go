@@ -34,8 +34,9 @@ type nameIndex struct {
 }
 
 type namePattern struct {
-	re   *regexp.Regexp
-	rule *cookieRule
+	prefix string // what every name that matches begins with, so that few names reach re
+	re     *regexp.Regexp
+	rule   *cookieRule
 }
 
 func newNameIndex() *nameIndex {
@@ -72,8 +73,8 @@ func (x *nameIndex) find(name string) *cookieRule {
 		}
 	}
 	for i := range x.patterns {
-		if x.patterns[i].re.MatchString(name) {
-			return x.patterns[i].rule
+		if p := &x.patterns[i]; strings.HasPrefix(name, p.prefix) && p.re.MatchString(name) {
+			return p.rule
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/consentgate/consentgate/consent"
@@ -225,5 +226,24 @@ func TestUnknownCookiesBlocked(t *testing.T) {
 	}
 	if d := b.SetCookie("sessionid"); d.Action != Allow {
 		t.Errorf("%+v", d)
+	}
+}
+
+// TestLiteralPrefix: the prefix never keeps a name away that matches.
+func TestLiteralPrefix(t *testing.T) {
+	for expr, want := range map[string]string{
+		"^mp_.+_mixpanel$":     "mp_",
+		"^S?SESS[0-9a-f]{32}$": "",
+		"^(?:t[0-9]+)$":        "t",
+		"^(?:abc|abd)$":        "ab",
+		"^(?:a|b)$":            "",
+		"^a|^ab":               "",
+		"^(?:^abc)$":           "",
+		"^(?:(?i)abc)$":        "",
+		"^ab*":                 "a",
+	} {
+		if got := literalPrefix(regexp.MustCompile(expr)); got != want {
+			t.Errorf("%s: %q, want %q", expr, got, want)
+		}
 	}
 }

@@ -73,8 +73,20 @@ func (x *nameIndex) add(n *namePatternSource, r *cookieRule) {
 	case "prefix":
 		put(x.prefixes, n.literal, r)
 	default:
-		x.patterns = append(x.patterns, namePattern{n.re, r})
+		x.patterns = append(x.patterns, namePattern{literalPrefix(n.re), n.re, r})
 	}
+}
+
+// literalPrefix is what a text must begin with to match an expression that is
+// anchored at its start.
+func literalPrefix(re *regexp.Regexp) string {
+	// The regexp package tells no prefix of an anchored expression.
+	free, err := regexp.Compile(strings.TrimPrefix(re.String(), "^"))
+	if err != nil {
+		return ""
+	}
+	prefix, _ := free.LiteralPrefix()
+	return prefix
 }
 
 func (n *namePatternSource) String() string {

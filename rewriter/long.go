@@ -69,7 +69,7 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 		return limit
 	}
 	if l.skip {
-		n := -1
+		var n int
 		if l.quote != 0 {
 			n = bytes.IndexByte(data[l.pos:limit], l.quote)
 		} else {

@@ -179,12 +179,12 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 	if bytes.HasSuffix(bytes.ToLower(trimSpace(head)), []byte("base64")) {
 		code = unbase64(code)
 	}
-	switch {
-	case k == policy.Script:
+	switch k {
+	case policy.Script:
 		d, calls := rw.page.Bound.Inline(code, rw.calls[:0])
 		rw.calls = calls
 		return d
-	case k == policy.Style:
+	case policy.Style:
 		var s cssScanner
 		_, hits := s.scan(code, 0, true, len(code), nil)
 		for _, h := range hits {

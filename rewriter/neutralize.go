@@ -193,9 +193,7 @@ func (rw *Rewriter) judgeCode(code []byte, e element) (policy.Decision, bool) {
 	if e.stubs && d.Action == policy.Allow {
 		// A stub next to the element would change the page's structure where
 		// style sheets may count children; the next script is early enough.
-		for _, v := range calls {
-			rw.later = append(rw.later, v)
-		}
+		rw.later = append(rw.later, calls...)
 	}
 	return d, d.Action == policy.Block || d.Vendor != nil
 }

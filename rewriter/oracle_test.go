@@ -215,7 +215,7 @@ func (o *oracle) script(n *html.Node, attr func(string) (string, bool)) {
 	}
 }
 
-var cssURL = regexp.MustCompile(`(?i)url\(\s*["']?([^"')\\]+)|@import\s*["']([^"'\\]+)`)
+var cssURL = regexp.MustCompile(`(?i)(?:^|[^\w\\\-\x{80}-\x{10ffff}])url\(\s*["']?([^"')\\]+)|@import\s*["']([^"'\\]+)`)
 
 func (o *oracle) style(where, css string) {
 	css = regexp.MustCompile(`(?s)/\*.*?(\*/|$)`).ReplaceAllString(css, " ")

@@ -66,7 +66,6 @@ type Rewriter struct {
 	ins   []byte // text of the edits
 	edits []edit
 	sent  int // input before this offset is written
-	wrote bool
 
 	attrs   []scan.Attr
 	renames []int // attributes to rename, as indexes into attrs

@@ -49,8 +49,6 @@ func newNode(name []byte) (n node) {
 	return n
 }
 
-func (n *node) is(s string) bool { return string(n.name[:n.n]) == s }
-
 // start follows a start tag. tag is the whole tag, nameEnd the end of its name.
 func (f *foreign) start(e Elem, tag []byte, nameEnd int, selfClosing bool) {
 	if f.lost {

@@ -238,7 +238,7 @@ func TestLiteralPrefix(t *testing.T) {
 		"^(?:abc|abd)$":        "ab",
 		"^(?:a|b)$":            "",
 		"^a|^ab":               "",
-		"^(?:^abc)$":           "",
+		"^(?:^abc)$":           "abc",
 		"^(?:(?i)abc)$":        "",
 		"^ab*":                 "a",
 	} {

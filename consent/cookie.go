@@ -167,7 +167,7 @@ func parseValue(v string, sc *Scheme) (Choice, Problem) {
 		return Choice{}, Outdated
 	}
 	var granted Set
-	problem := NoProblem
+	var problem Problem
 	if format == formatIDs {
 		granted, problem = sc.parseIDs(list)
 	} else {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -36,7 +35,6 @@ type draft struct {
 	facts    *catalog.Vendor // nil for a vendor of a policy file
 	order    int             // position in the catalog
 	named    bool            // an own file speaks of it
-	moved    bool            // a file gave it another category
 	stub     stubEntry
 	rules    []*ruleDraft
 	hosts    []string // further ones, by a policy file
@@ -98,9 +96,9 @@ func compile(cat *catalog.Catalog, base, own *file) (*Policy, error) {
 // note adds something the policy decides by to its hash.
 func (c *compiler) note(parts ...string) {
 	for _, p := range parts {
-		io.WriteString(c.digest, strconv.Quote(p)+" ")
+		c.digest.Write([]byte(strconv.Quote(p) + " "))
 	}
-	io.WriteString(c.digest, "\n")
+	c.digest.Write([]byte("\n"))
 }
 
 // settings takes version, categories and the two defaults from own, or from

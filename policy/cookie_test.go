@@ -112,7 +112,6 @@ func TestCookieStates(t *testing.T) {
 
 // TestNameless is row F3: browsers store cookies without a name.
 func TestNameless(t *testing.T) {
-	p := Default()
 	for _, test := range []struct {
 		yaml string
 		all  bool
@@ -126,7 +125,7 @@ func TestNameless(t *testing.T) {
 		{"cookies: [{name: '', category: analytics}]", true, Allow},
 		{"vendors: [{id: hotjar, action: block}]", true, Allow},
 	} {
-		p = mustParse(t, test.yaml)
+		p := mustParse(t, test.yaml)
 		s := grant(p, "functional")
 		if test.all {
 			s = grantAll(p)

@@ -143,7 +143,6 @@ type hostEntry struct {
 	starred []*urlRule // "a*b.host": hosts one label below
 	vendor  *Vendor    // whose host it is, nil if nobody's or shared
 	shared  *Vendor    // who decides on a shared host if the path does not tell the product
-	hint    *Vendor    // who decides on a mere connection, where there is no path that could tell
 	site    bool       // the site's own, by the policy file
 }
 

@@ -46,7 +46,7 @@ const maxCSSName = 32
 // token longer than limit is reported as it stands and its rest passed over.
 func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit) {
 	from := i
-	ok := true
+	var ok bool
 	for i < len(b) {
 		if s.within != 0 {
 			if i, ok = s.skip(b, i, final); !ok {

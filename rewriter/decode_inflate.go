@@ -41,7 +41,7 @@ func (s *inflateStage) Read(p []byte) (int, error) {
 			s.sum.Write(p[:n])
 			s.size += uint32(n)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = s.finish()
 		}
 		if n > 0 || err != nil {
@@ -59,7 +59,7 @@ func (s *inflateStage) begin() error {
 	case s.gzip && s.flate != nil:
 		var magic []byte
 		if magic, err = s.src.Peek(3); !bytes.Equal(magic, gzipMagic) {
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
 			// Padding or worse. Browsers ignore it.
@@ -189,7 +189,7 @@ func (s *inflateStage) finish() error {
 // noEOF makes an end of input in the wrong place an error: io.EOF would stand
 // for the end of the decoded data.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

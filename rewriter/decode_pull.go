@@ -194,7 +194,7 @@ func (s *brotliStage) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := s.r.Read(p)
-	if err != nil && err == brotliExcess {
+	if errors.Is(err, brotliExcess) {
 		s.ended = true
 		return n, io.EOF
 	}

@@ -194,6 +194,15 @@ func (v *visitor) withoutScript() {
 	v.Scroll = false
 }
 
+// header makes the browser send a header field with every request to come.
+func (v *visitor) header(name, value string) {
+	v.t.Helper()
+	fields := network.SetExtraHTTPHeadersParams{Headers: network.Headers{name: value}}
+	if _, err := chromedp.Call(v.ctx, network.SetExtraHTTPHeaders, fields); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
 // A result is what one visit did and left behind.
 type result struct {
 	traffic
@@ -243,7 +252,7 @@ func (v *visitor) click(selector string) result {
 	defer cancel()
 	// A click that opens another page may take its own answer down with the old one.
 	if err := press(ctx, selector); err != nil && v.tape.pages() == before {
-		v.t.Fatalf("click on %s: %v", selector, err)
+		v.t.Fatalf("click on %s at %s: %v", selector, v.location(), err)
 	}
 	time.Sleep(50 * time.Millisecond) // a navigation begins after the click has returned
 	return v.collect(v.wait(time.Now().Add(patience)))

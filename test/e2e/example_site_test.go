@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,6 +11,9 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+
+	"github.com/consentgate/consentgate/consent"
+	"github.com/consentgate/consentgate/policy"
 )
 
 const (
@@ -179,6 +184,114 @@ func TestSecureSite(t *testing.T) {
 	}
 	_, landing = v.say(base, "/", "withdraw")
 	checkVendors(t, "after the withdrawal", stance{name: "withdrawn", withdraw: true}, landing.traffic, ownCookies(landing.Cookies, secureHost))
+}
+
+// TestExampleCaddyfile takes the configuration of the README's first command as
+// it is, but for the ports.
+func TestExampleCaddyfile(t *testing.T) {
+	findChromium(t)
+	text, err := os.ReadFile("../../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.Replace(string(text), "{\n", "{\n\tadmin off\n\tlog {\n\t\tlevel ERROR\n\t}\n", 1)
+	config = strings.ReplaceAll(config, "root test/site", "root "+siteDir)
+	var front string
+	for _, port := range []string{"8080", "8081", "8082"} {
+		addr := freeAddr(t)
+		if front == "" {
+			front = addr
+		}
+		_, free, _ := net.SplitHostPort(addr)
+		if !strings.Contains(config, ":"+port) {
+			t.Fatalf("Caddyfile.example does not use port %s", port)
+		}
+		config = strings.ReplaceAll(config, ":"+port, ":"+free)
+	}
+	loadCaddy(t, config)
+	s := startSink(t)
+	b := startBrowser(t, s, map[string]string{"localhost": front})
+	_, port, _ := net.SplitHostPort(front)
+	base := "http://localhost:" + port
+	for _, st := range []stance{stances[0], {name: "all", action: "grant-all", granted: everything}} {
+		v := b.visitor(t)
+		if st.action != "" {
+			v.say(base, "/", st.action)
+		}
+		var all traffic
+		for _, p := range sitePages {
+			r := v.visit(base + p)
+			checkVendors(t, st.name+" "+p, st, r.traffic, r.Cookies)
+			all.Hits = append(all.Hits, r.Hits...)
+		}
+		for _, sn := range snippets {
+			if st.granted[sn.category] && len(sn.requests(all.Hits)) == 0 {
+				t.Errorf("%s: nothing of %s is loaded", st.name, sn.id)
+			}
+		}
+		v.close()
+	}
+}
+
+// TestEarlierCookies is the first visit behind the gateway of somebody who knew
+// the site before: what vendors left then stays in the browser, but the site's
+// server does not get it.
+func TestEarlierCookies(t *testing.T) {
+	h := newHome(t)
+	v := h.browser.visitor(t)
+	for _, c := range []network.Cookie{
+		{Name: "_ga", Value: "GA1.1.1.1"}, {Name: "sessionid", Value: "old", HTTPOnly: true},
+		{Name: "_fbp", Value: "fb.1.1.1"}, {Name: "FPID", Value: "FPID2.1", HTTPOnly: true},
+		{Name: "theme", Value: "dark"},
+	} {
+		c.Domain, c.Path = siteHost, "/"
+		v.plant(&c)
+	}
+	h.upstream.take()
+	v.visit("http://" + siteHost + "/")
+	for _, ask := range h.upstream.take() {
+		for _, pair := range strings.Split(ask.Cookie, "; ") {
+			name, _, _ := strings.Cut(pair, "=")
+			if !slices.Contains([]string{"theme", "sessionid", "csrftoken"}, name) {
+				t.Errorf("%s: the site's server got the cookie %s", ask.Path, pair)
+			}
+		}
+		if !strings.Contains(ask.Cookie, "theme=dark") || !strings.Contains(ask.Cookie, "sessionid=") {
+			t.Errorf("%s: the site's server got the cookies %q, want theme and sessionid among them", ask.Path, ask.Cookie)
+		}
+	}
+	_, landing := v.say("http://"+siteHost, "/", "grant-all")
+	if len(landing.Hits) == 0 {
+		t.Error("after everything was granted nothing is loaded")
+	}
+	for _, ask := range h.upstream.take() {
+		if ask.Path == "/" && (!strings.Contains(ask.Cookie, "_ga=GA1.1.1.1") || strings.Contains(ask.Cookie, "cg=")) {
+			t.Errorf("after everything was granted the site's server got %q, want _ga and nothing of the gateway's", ask.Cookie)
+		}
+	}
+}
+
+// TestGlobalPrivacyControl lets the browser's signal take away what the visitor
+// granted, where the policy says it does.
+func TestGlobalPrivacyControl(t *testing.T) {
+	h := newHome(t)
+	st := stance{name: "all with Sec-GPC", granted: make(map[string]bool)}
+	for _, c := range policy.Default().Scheme().Categories {
+		st.granted[c.ID] = c.DeniedBy&consent.GPC == 0
+	}
+	if st.granted["marketing"] || !st.granted["functional"] {
+		t.Fatalf("the built-in policy lets the signal deny %v", st.granted)
+	}
+	v := h.browser.visitor(t)
+	v.header("Sec-GPC", "1")
+	v.say("http://"+siteHost, "/", "grant-all")
+	for _, p := range sitePages {
+		r := v.visit("http://" + siteHost + p)
+		checkVendors(t, p, st, r.traffic, r.Cookies)
+		if len(r.Hits) == 0 {
+			t.Errorf("%s: nothing is loaded, though functional vendors are granted", p)
+		}
+	}
 }
 
 // checkHeld makes sure that there is something to withdraw, HttpOnly cookies

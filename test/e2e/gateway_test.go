@@ -70,9 +70,16 @@ func startGateway(t testing.TB, upstreams map[string]string) *gateway {
 	g.metrics = "http://" + metrics + "/metrics"
 	fmt.Fprintf(&config, "http://%s {\n\tbind 127.0.0.1\n\tmetrics /metrics\n}\n", metrics)
 
-	json, warnings, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(config.String()), nil)
+	loadCaddy(t, config.String())
+	return g
+}
+
+// loadCaddy runs this process's Caddy with a Caddyfile until the test ends.
+func loadCaddy(t testing.TB, config string) {
+	t.Helper()
+	json, warnings, err := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(config), nil)
 	if err != nil {
-		t.Fatalf("adapt: %v\n%s", err, config.String())
+		t.Fatalf("adapt: %v\n%s", err, config)
 	}
 	for _, w := range warnings {
 		if !strings.Contains(w.Message, "not formatted") {
@@ -80,14 +87,13 @@ func startGateway(t testing.TB, upstreams map[string]string) *gateway {
 		}
 	}
 	if err := caddy.Load(json, true); err != nil {
-		t.Fatalf("load: %v\n%s", err, config.String())
+		t.Fatalf("load: %v\n%s", err, config)
 	}
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stop the gateway: %v", err)
 		}
 	})
-	return g
 }
 
 // freeAddr returns a loopback address nobody listens on.

@@ -1,0 +1,102 @@
+package scan
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+// FuzzTokenizer: where a document has one reading, the scanner sees the start
+// tags that golang.org/x/net/html's tokenizer sees, in whatever pieces it comes.
+func FuzzTokenizer(f *testing.F) {
+	files, _ := filepath.Glob("testdata/html5lib/*.test")
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var file html5libFile
+		if err := json.Unmarshal(b, &file); err != nil {
+			f.Fatal(err)
+		}
+		for _, c := range file.Tests {
+			f.Add([]byte(c.Input), uint8(1))
+		}
+	}
+	for _, s := range []string{
+		"<script><!--<script></script>--></script><a>", "<title></titlex></title/><a>", "<style></style\f><a>", "<textarea a=\"</textarea>\"><a>",
+		"<a b='c'd=e/f=\"g\"><b></b x='>'><c>", "<!--a--!><b>", "<!-- --! ><b>", "<!doctype html><?x><b>", "<xmp><!--</xmp>--><b>", "<script></scr", "<p><a/=x><b =c>",
+	} {
+		f.Add([]byte(s), uint8(2))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte, size uint8) {
+		low := strings.ToLower(string(doc))
+		for _, word := range []string{"noscript", "svg", "math", "\x00"} {
+			if strings.Contains(low, word) {
+				return // two readings; and a NUL the tokenizer replaces
+			}
+		}
+		got := startTags(&Scanner{every: true}, doc, int(size)+1)
+		want, ok := tokenize(doc)
+		if ok && strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("%q in pieces of %d\nscanner   %q\ntokenizer %q", doc, int(size)+1, got, want)
+		}
+	})
+}
+
+// tokenize returns the names of the start tags the tokenizer sees.
+func tokenize(doc []byte) (names []string, ok bool) {
+	z := html.NewTokenizer(bytes.NewReader(doc))
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return names, true
+		case html.StartTagToken, html.SelfClosingTagToken:
+			raw := z.Raw()
+			end := NameEnd(raw, 1)
+			names = append(names, strings.ToLower(string(raw[1:end])))
+			if len(raw) > 1 && raw[len(raw)-1] != '>' {
+				return nil, false // cut off by the end of the input
+			}
+		}
+	}
+}
+
+// TestForeign: what the tracker of svg and math says at the end of a document.
+func TestForeign(t *testing.T) {
+	for _, c := range []struct {
+		in       string
+		active   bool
+		diverged bool
+	}{
+		{"<svg><path d=x></svg>", false, false},
+		{"<svg><path/><g><circle></g></svg><p>", false, false},
+		{"<svg>", true, false}, {"<svg/>", false, false}, {"<svg><p>", false, false}, {"<svg><font size=1>", false, false}, {"<svg><font>", true, false},
+		{"<svg><foreignObject><div><br><img></div></foreignObject></svg>", false, false},
+		{"<svg><foreignObject><p>a<p>b</foreignObject></svg>", true, false}, // implied end tags: it no longer knows
+		{"<svg><desc>x</svg>", false, false}, {"<svg><title>Icon</title></svg>", false, false},
+		{"<svg><title>a<b></title></svg>", false, true},
+		{"<svg><style>a{}</style></svg>", false, false}, {"<svg><style><![CDATA[a{}]]></style></svg>", false, false},
+		{"<svg><style><![CDATA[a{}</style></svg>", false, true}, {"<svg><style/></svg><p>", false, false},
+		{"<math><mi>x</mi><mo>+</mo></math>", false, false}, {"<math><annotation-xml encoding=text/html><p>x</p></annotation-xml></math>", false, false},
+		{"<svg></div></svg>", true, false}, {"<div><svg></div>", true, false},
+		{"<svg><![CDATA[a]]></svg>", false, false}, {"<svg><![CDATA[a<b]]></svg>", false, true},
+		{"<svg><svg><svg></svg></svg></svg>", false, false},
+		{"<noscript><p></noscript>", false, false}, {"<noscript><p title='</noscript>'>", false, true}, {"<noscript><!--</noscript>", false, true},
+		{"<select><option><title>a</title></select>", false, false}, {"<select><title><b></title></select>", false, true},
+		{"<select><script>a<b</script></select>", false, false}, {"<frameset><script>a<b</script>", false, true},
+	} {
+		for _, size := range []int{len(c.in), 1, 2, 5} {
+			s := &Scanner{}
+			startTags(s, []byte(c.in), size)
+			if s.Foreign() != c.active || s.Diverged != c.diverged {
+				t.Errorf("%s, pieces of %d: foreign %v, diverged %v", c.in, size, s.Foreign(), s.Diverged)
+			}
+		}
+	}
+}

@@ -162,6 +162,17 @@ func TestInlineCutOff(t *testing.T) {
 	}
 }
 
+// A slash behind a closing brace divides, or begins a regular expression. Where
+// the guess leads into a literal without an end, it was wrong, and comments are
+// not to be trusted either.
+func TestInlineFailsClosedAfterAWrongGuess(t *testing.T) {
+	m := catalogMatcher(t)
+	code := `var a={b:1}/2,c="/*";d="*/";s.src="//connect.facebook.net/en_US/fbevents.js";document.body.appendChild(s);e=1/2`
+	if got := inlineAnswer(m, []byte(code)); got != "meta-pixel" {
+		t.Errorf("got %s, want meta-pixel", got)
+	}
+}
+
 func TestInlineAllocatesNothingWithoutHits(t *testing.T) {
 	m := catalogMatcher(t)
 	for _, code := range []string{
@@ -237,7 +248,13 @@ func FuzzInline(f *testing.F) {
 		if !bytes.Equal(code, before) {
 			t.Fatal("match changed the script")
 		}
-		// The scan misses nothing that comparing everywhere finds.
+		// The scan misses nothing that comparing everywhere finds, once hidden
+		// letters are plain.
+		if firstHidden(code) >= 0 {
+			if code = reveal(code); firstHidden(code) >= 0 {
+				t.Fatalf("letters still hidden in %q", code)
+			}
+		}
 		fast, slow := m.search(code, anyVendor), slowSearch(m, code)
 		slices.SortFunc(fast, compareHits)
 		slices.SortFunc(slow, compareHits)

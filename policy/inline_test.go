@@ -76,7 +76,7 @@ func readInlineCases(tb testing.TB, file string) []inlineCase {
 		if len(words) > 2 {
 			slices.Sort(words[2:])
 		}
-		cases = append(cases, inlineCase{name, strings.Join(words, " "), code})
+		cases = append(cases, inlineCase{name, strings.Join(words, " "), code + "\n"})
 	}
 	return cases
 }

@@ -38,7 +38,7 @@ const (
 	Script  Kind = iota // <script src>, svg script href, modulepreload
 	Inline              // <script> with code, event handler, javascript: URL
 	Frame               // iframe, frame, srcdoc
-	Object              // object, embed, applet
+	Object              // object, embed
 	Image               // img, srcset, picture source, input image, svg image, icon, background
 	Media               // video, audio, track, poster
 	Style               // stylesheet, @import, url() in CSS

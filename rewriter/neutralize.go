@@ -27,6 +27,7 @@ const (
 	roleStyle        // CSS declarations
 	roleEvent        // script
 	roleRefresh      // "5; url=…"
+	roleValues       // URLs separated by semicolons
 )
 
 // startTag deals with the start tag the scanner found.
@@ -89,7 +90,11 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 	seen, held := false, false
 	for i := range rw.attrs {
 		a := &rw.attrs[i]
-		r, k := attrRole(e.elem, data[a.Name:a.NameEnd])
+		name := data[a.Name:a.NameEnd]
+		r, k := attrRole(e.elem, name)
+		if r == noRole && e.foreign && takesPaint(name) {
+			r, k = roleStyle, policy.Image
+		}
 		if r == noRole {
 			continue
 		}
@@ -162,9 +167,13 @@ func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k po
 				ok = true
 			}
 		}
-	case roleURLs:
+	case roleURLs, roleValues:
+		sep := " \t\n\f\r"
+		if r == roleValues {
+			sep = ";"
+		}
 		for len(v) > 0 {
-			i := bytes.IndexAny(v, " \t\n\f\r")
+			i := bytes.IndexAny(v, sep)
 			u := v
 			if v = nil; i >= 0 {
 				u, v = u[:i], u[i+1:]
@@ -291,12 +300,36 @@ func attrRole(e scan.Elem, name []byte) (role, policy.Kind) {
 		case scan.Image, scan.Use, scan.FeImage:
 			return roleURL, policy.Image
 		}
+	case "to", "from", "by", "values":
+		if e == scan.Animate || e == scan.Set {
+			// They may animate an href.
+			return roleValues, policy.Image
+		}
 	case "content":
 		if e == scan.Meta {
 			return roleRefresh, policy.Refresh
 		}
 	}
 	return noRole, 0
+}
+
+// takesPaint reports whether an attribute of an svg element is a CSS property
+// whose value may be a url() that is fetched (SVG 2, section 6.6).
+func takesPaint(name []byte) bool {
+	switch len(name) {
+	case 4:
+		return scan.EqualFold(name, "fill") || scan.EqualFold(name, "mask")
+	case 6:
+		return scan.EqualFold(name, "cursor") || scan.EqualFold(name, "filter") || scan.EqualFold(name, "stroke") ||
+			scan.EqualFold(name, "marker")
+	case 9:
+		return scan.EqualFold(name, "clip-path")
+	case 10:
+		return scan.EqualFold(name, "marker-end") || scan.EqualFold(name, "marker-mid")
+	case 12:
+		return scan.EqualFold(name, "marker-start")
+	}
+	return false
 }
 
 // baseTag follows <base href>.

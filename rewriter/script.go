@@ -264,9 +264,8 @@ func (rw *Rewriter) judgeRules(text []byte) policy.Decision {
 	}
 }
 
-// unescapeJSON drops the backslashes of a JSON string. Escapes by number do not
-// matter here: what they hide from us is no URL a rule could prefetch unseen,
-// since a \u in a host makes the whole rule unsure and so is kept as '?'.
+// unescapeJSON appends the text of the JSON string s (RFC 8259, section 7). Pairs
+// of surrogates are not joined: no host is written in them.
 func unescapeJSON(dst, s []byte) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+1 < len(s) {

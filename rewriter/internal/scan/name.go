@@ -36,6 +36,8 @@ const (
 	Base
 	Use
 	FeImage
+	Animate
+	Set
 )
 
 // watched lists every named element but Other.
@@ -46,7 +48,7 @@ var watched = map[string]Elem{
 	"svg": SVG, "math": Math, "frame": Frame, "object": Object, "embed": Embed,
 	"img": Img, "image": Image, "source": Source, "video": Video, "audio": Audio,
 	"track": Track, "input": Input, "link": Link, "meta": Meta, "base": Base,
-	"use": Use, "feimage": FeImage,
+	"use": Use, "feimage": FeImage, "animate": Animate, "set": Set,
 }
 
 const maxName = 9 // bytes of the longest watched name
@@ -81,7 +83,7 @@ func ElemOf(name []byte) Elem {
 var rawEnd = [...]string{
 	Script: "script", Style: "style", Title: "title", Textarea: "textarea", Xmp: "xmp",
 	Iframe: "iframe", Noembed: "noembed", Noframes: "noframes", Plaintext: "plaintext",
-	FeImage: "",
+	Set: "",
 }
 
 // fold maps ASCII upper case to lower case and leaves every other byte alone.

@@ -318,7 +318,7 @@ func (s *Scanner) startTag(data []byte) Event {
 		}
 	}
 	if s.Elem == Other {
-		if s.Flags == 0 && !s.Long && !s.every {
+		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() {
 			return again
 		}
 		return StartTag

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -182,6 +183,9 @@ func (w *responseWriter) startRewriting(h http.Header, label string) {
 	w.filter()
 	w.markVariant()
 	w.changeBody(h)
+	if w.sniff {
+		h["Content-Type"] = []string{"text/html"} // what the browser would have come to
+	}
 	rewriter.PinCharset(h, label)
 	w.rw = w.h.rewriters.Get().(*rewriter.Rewriter)
 	w.rw.Reset(client{w}, rewriter.Page{
@@ -270,6 +274,7 @@ func (w *responseWriter) refuse(why reason) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(refusal)))
 	w.status = http.StatusBadGateway
 	w.send(stageDrop, outcomeBlocked)
 	if w.v.method != http.MethodHead {

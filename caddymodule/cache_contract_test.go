@@ -145,6 +145,9 @@ func TestContractA22Disconnect(t *testing.T) {
 		}
 	}
 	eventually(t, "all counted as aborted", func() bool { return g.outcome(outcomeAborted) == visitors })
+	if n := g.value(`caddy_consent_bypasses_total{reason="corrupt"}`); n != 0 {
+		t.Errorf("%v pages taken for corrupt", n)
+	}
 }
 
 // A24: no-transform does not protect a page from being rewritten unless the
@@ -202,6 +205,9 @@ func TestContractB1Variants(t *testing.T) {
 					}
 					if tag := strings.Replace(got.Header.Get("Etag"), `-gzip"`, `"`, 1); want == 304 && tag != strings.Replace(tags[held], `-gzip"`, `"`, 1) {
 						t.Errorf("304 carries %q, not %q", tag, tags[held])
+					}
+					if want == 304 && (got.Header.Get("Cache-Control") != "private" || !slices.Contains(got.Header["Vary"], "Cookie")) {
+						t.Errorf("304 carries %v", got.Header)
 					}
 				}
 			}

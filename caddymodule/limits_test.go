@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -118,6 +119,10 @@ func TestLimitE4HugeParts(t *testing.T) {
 			}
 			if rise > 4<<20 {
 				t.Errorf("memory rose by %d KiB", rise>>10)
+			}
+			limit := map[string]string{"inline script": "max_inline", "comment": "", "text": ""}
+			if want, ok := limit[name]; (!ok || want != "") && g.value(`caddy_consent_overlong_total{limit="`+cmp.Or(want, "max_hold")+`"}`) != 1 {
+				t.Error("not counted as overlong")
 			}
 			if n := g.outcome(outcomeRewritten) + g.outcome(outcomeAborted); n != 1 {
 				t.Errorf("counted %v times", n)

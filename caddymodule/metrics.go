@@ -68,6 +68,7 @@ type metrics struct {
 	unclassified *prometheus.CounterVec
 	bypasses     *prometheus.CounterVec
 	noTransform  *prometheus.CounterVec
+	overlong     *prometheus.CounterVec
 	bytes        *prometheus.CounterVec
 	duration     prometheus.Histogram
 	policyInfo   *prometheus.GaugeVec
@@ -101,6 +102,8 @@ func newMetrics() *metrics {
 			"Pages that could not be or were not rewritten, by reason.", "reason"),
 		noTransform: counter("no_transform_total",
 			"Pages the site marked no-transform, by whether that was honored.", "honored"),
+		overlong: counter("overlong_total",
+			"Tags longer than max_hold, and inline scripts longer than max_inline, judged by what was seen of them.", "limit"),
 		bytes: counter("rewrite_bytes_total",
 			"Bytes of pages that went into and came out of the rewriter.", "direction"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -116,7 +119,7 @@ func newMetrics() *metrics {
 	}
 	m.all = []prometheus.Collector{
 		m.responses, m.pageViews, m.choices, m.resources, m.cookies, m.unclassified,
-		m.bypasses, m.noTransform, m.bytes, m.duration, m.policyInfo,
+		m.bypasses, m.noTransform, m.overlong, m.bytes, m.duration, m.policyInfo,
 	}
 	m.zero()
 	return m
@@ -139,6 +142,9 @@ func (m *metrics) zero() {
 	}
 	for _, direction := range []string{"in", "out"} {
 		m.bytes.WithLabelValues(direction)
+	}
+	for _, limit := range []string{"max_hold", "max_inline"} {
+		m.overlong.WithLabelValues(limit)
 	}
 	for _, honored := range []string{"true", "false"} {
 		m.noTransform.WithLabelValues(honored)
@@ -196,6 +202,8 @@ func (m *metrics) countPage(rep *rewriter.Report, spent time.Duration) {
 			m.unclassified.WithLabelValues(c.Kind.String()).Add(float64(c.N))
 		}
 	}
+	m.overlong.WithLabelValues("max_hold").Add(float64(rep.Overlong))
+	m.overlong.WithLabelValues("max_inline").Add(float64(rep.LateInline))
 	m.bytes.WithLabelValues("in").Add(float64(rep.BytesIn))
 	m.bytes.WithLabelValues("out").Add(float64(rep.BytesOut))
 	m.duration.Observe(spent.Seconds())

@@ -15,11 +15,15 @@ import (
 func init() {
 	caddy.RegisterModule(failingHandler{})
 	caddy.RegisterModule(panickingWriter{})
+	caddy.RegisterModule(hintingHandler{})
 	httpcaddyfile.RegisterHandlerDirective("consent_test_fail", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(failingHandler), nil
 	})
 	httpcaddyfile.RegisterHandlerDirective("consent_test_panic", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(panickingWriter), nil
+	})
+	httpcaddyfile.RegisterHandlerDirective("consent_test_hints", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(hintingHandler), nil
 	})
 }
 
@@ -60,4 +64,21 @@ func (p *panicsLater) Write(b []byte) (int, error) {
 		panic("fault")
 	}
 	return p.ResponseWriterWrapper.Write(b)
+}
+
+// hintingHandler sets fields, sends an informational answer, and then the final one.
+type hintingHandler struct{}
+
+func (hintingHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.consent_test_hints", New: func() caddy.Module { return new(hintingHandler) }}
+}
+
+func (hintingHandler) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	h := w.Header()
+	h.Set("X-Mine", "yes")
+	h.Set("Set-Cookie", "session=1")
+	h.Set("Link", "<https://www.googletagmanager.com>; rel=preconnect")
+	w.WriteHeader(http.StatusEarlyHints)
+	w.WriteHeader(http.StatusOK)
+	return nil
 }

@@ -156,7 +156,7 @@ func (w *responseWriter) FlushError() error {
 	switch {
 	case w.err != nil:
 		return w.err
-	case !w.stage.sent() || w.stage == stageDrop:
+	case !w.stage.sent():
 		return nil
 	}
 	// The rewriter and the decoder keep nothing that is decided.

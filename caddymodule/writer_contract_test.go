@@ -302,6 +302,12 @@ func TestContractA13NoBody(t *testing.T) {
 		if got.Status != status || got.body != "" || got.err != nil || !slices.Equal(got.Header["Set-Cookie"], []string{"session=1"}) {
 			t.Errorf("%s: got %s %v %q %v", status, got.Status, got.Header, got.body, got.err)
 		}
+		for _, field := range fields {
+			name, value, _ := strings.Cut(field, ": ")
+			if got.StatusCode != 304 && got.Header.Get(name) != value {
+				t.Errorf("%s: %s is %q", status, name, got.Header.Get(name))
+			}
+		}
 	}
 }
 

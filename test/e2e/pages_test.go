@@ -26,7 +26,7 @@ const pagesDir = "../../../shared/data/pages"
 
 // windows is how many browsers visit pages at the same time, each with a sink
 // of its own.
-const windows = 4
+const windows = 3
 
 // savedPages returns the file names of the pages.
 func savedPages(t testing.TB) []string {

@@ -87,7 +87,10 @@ func startSink(t testing.TB) *sink {
 			t.Errorf("sink stopped: %v", err)
 		}
 	}()
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() {
+		server.Close()
+		s.hangUp()
+	})
 	return s
 }
 
@@ -138,6 +141,13 @@ func (s *sink) take() traffic {
 	s.seen = traffic{}
 	clear(s.silent)
 	return seen
+}
+
+// settle waits until nothing has reached the sink for a moment.
+func (s *sink) settle() {
+	for end := time.Now().Add(2 * time.Second); s.idleFor() < 100*time.Millisecond && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // hangUp closes every connection.

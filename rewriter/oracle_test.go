@@ -215,13 +215,13 @@ func (o *oracle) script(n *html.Node, attr func(string) (string, bool)) {
 	}
 }
 
-var cssURL = regexp.MustCompile(`(?i)(?:^|[^\w\\\-\x{80}-\x{10ffff}])url\(\s*["']?([^"')\\]+)|@import\s*["']([^"'\\]+)`)
+var cssURL = regexp.MustCompile(`(?i)(?:^|[^\w\\\-\x{80}-\x{10ffff}])url\(\s*(?:"([^"\\\n]+)|'([^'\\\n]+)|([^"'\s()\\]+))|@import\s*(?:"([^"\\\n]+)|'([^'\\\n]+))`)
 
 func (o *oracle) style(where, css string) {
 	css = regexp.MustCompile(`(?s)/\*.*?(\*/|$)`).ReplaceAllString(css, " ")
 	css = regexp.MustCompile(`(?i)content:\s*("[^"]*"|'[^']*')`).ReplaceAllString(css, " ")
 	for _, m := range cssURL.FindAllStringSubmatch(css, -1) {
-		o.url(where, m[1]+m[2], policy.Style)
+		o.url(where, strings.Join(m[1:], ""), policy.Style)
 	}
 }
 

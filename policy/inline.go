@@ -36,7 +36,9 @@ type gramEntry struct {
 	gram        uint32 // as gramAt returns it
 	pattern, at uint32
 	next        uint32 // the next entry, plus one
-	before      byte   // what stands before the gram, in lower case; zero if that may vary
+
+	// What stands before or behind the gram, in lower case; zero if that may vary.
+	before, after byte
 }
 
 // gramBits makes the scan's table small enough for the first-level cache, and
@@ -77,6 +79,8 @@ func compileInline(sigs []inlineSignature) *inlineMatcher {
 			e := gramEntry{gram: gram, pattern: uint32(len(m.patterns)), at: uint32(at), next: *head}
 			if at > p.anchor {
 				e.before = p.text[p.anchor] | foldBit
+			} else if c := p.text[p.anchor+gramLen]; !p.gap[p.anchor+gramLen] && c != '\'' && c != '/' {
+				e.after = c | foldBit
 			}
 			m.entries = append(m.entries, e)
 			*head = uint32(len(m.entries))
@@ -86,8 +90,9 @@ func compileInline(sigs []inlineSignature) *inlineMatcher {
 	return m
 }
 
-// gramHash hashes the three upper bytes of gram; the lowest is zero.
-func gramHash(gram uint32) uint32 { return gram * 0x9E3779B1 >> (32 - gramBits) }
+// gramHash hashes the three lower bytes of gram: the factor pushes the uppermost
+// one out.
+func gramHash(gram uint32) uint32 { return gram * (0x9E3779B1 << 8 & 0xffffffff) >> (32 - gramBits) }
 
 // match looks for signatures in the text of an inline script. blocked tells
 // whether a vendor is not granted; the others are not looked at. loader is the
@@ -133,7 +138,8 @@ func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool) []inline
 		for k := m.heads[gramHash(gram)>>(gramBits-headBits)]; k != 0; {
 			e := &m.entries[k-1]
 			k = e.next
-			if e.gram != gram || e.before != 0 && (i == 0 || code[i-1]|foldBit != e.before) {
+			if e.gram != gram || e.before != 0 && (i == 0 || code[i-1]|foldBit != e.before) ||
+				e.after != 0 && (i+gramLen >= len(code) || code[i+gramLen]|foldBit != e.after) {
 				continue
 			}
 			p := &m.patterns[e.pattern]
@@ -149,40 +155,42 @@ func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool) []inline
 const folds = 0x2020202020202020
 
 // next returns the first even place at or behind the even i where a gram may
-// stand, or -1.
+// stand, or -1. It takes six grams at a time, three out of eight bytes.
 func (m *inlineMatcher) next(code []byte, i int) int {
 	t := &m.table
-	for ; i+8 <= len(code); i += 6 {
-		// Three grams of eight bytes, each as the upper bytes of a word whose lowest
-		// byte is zero.
-		x := binary.LittleEndian.Uint64(code[i:]) | folds
-		g := gramHash(uint32(x) << 8)
-		h := gramHash(uint32(x>>8) &^ 0xff)
-		k := gramHash(uint32(x>>24) &^ 0xff)
-		a := t[g>>6] >> (g & 63)
-		b := t[h>>6] >> (h & 63)
-		c := t[k>>6] >> (k & 63)
-		if (a|b|c)&1 == 0 {
-			continue
-		}
-		switch {
-		case a&1 != 0:
+	for ; i+16 <= len(code); i += 12 {
+		w := (*[16]byte)(code[i:])
+		x := binary.LittleEndian.Uint64(w[:]) | folds
+		y := binary.LittleEndian.Uint64(w[6:]) | folds
+		if h := gramHash(uint32(x)); t[h>>6]&(1<<(h&63)) != 0 {
 			return i
-		case b&1 != 0:
+		}
+		if h := gramHash(uint32(x >> 16)); t[h>>6]&(1<<(h&63)) != 0 {
 			return i + 2
 		}
-		return i + 4
+		if h := gramHash(uint32(x >> 32)); t[h>>6]&(1<<(h&63)) != 0 {
+			return i + 4
+		}
+		if h := gramHash(uint32(y)); t[h>>6]&(1<<(h&63)) != 0 {
+			return i + 6
+		}
+		if h := gramHash(uint32(y >> 16)); t[h>>6]&(1<<(h&63)) != 0 {
+			return i + 8
+		}
+		if h := gramHash(uint32(y >> 32)); t[h>>6]&(1<<(h&63)) != 0 {
+			return i + 10
+		}
 	}
 	for ; i+gramLen <= len(code); i += 2 {
-		if h := gramHash(gramAt(code, i)); t[h>>6]>>(h&63)&1 != 0 {
+		if h := gramHash(gramAt(code, i)); t[h>>6]&(1<<(h&63)) != 0 {
 			return i
 		}
 	}
 	return -1
 }
 
-// gramAt returns the gram at code[i:] in lower case, as the upper bytes of a word.
+// gramAt returns the gram at code[i:] in lower case.
 func gramAt(code []byte, i int) uint32 {
 	g := code[i : i+gramLen]
-	return uint32(g[0])<<8 | uint32(g[1])<<16 | uint32(g[2])<<24 | folds&0xffffff00
+	return uint32(g[0]) | uint32(g[1])<<8 | uint32(g[2])<<16 | folds&0xffffff
 }

@@ -44,7 +44,7 @@ type announcer struct {
 func (a announcer) Handle(context.Context, caddy.Event) error {
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
-		return nil // a configuration without sites
+		return fmt.Errorf("getting the http app: %w", err)
 	}
 	servers := app.(*caddyhttp.App).Servers
 	var exported []string

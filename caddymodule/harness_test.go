@@ -44,7 +44,7 @@ const live = ` src="https://www.googletagmanager.com`
 
 // A gate is a running Caddy with a gateway.
 type gate struct {
-	t       *testing.T
+	t       testing.TB
 	addr    string // host:port of the gateway
 	metrics string // URL
 	log     string // file
@@ -53,7 +53,7 @@ type gate struct {
 
 // start starts Caddy with the Caddyfile lines of one site. globals are lines for
 // the block of global options.
-func start(t *testing.T, lines string, globals ...string) *gate {
+func start(t testing.TB, lines string, globals ...string) *gate {
 	t.Helper()
 	g := &gate{t: t, addr: freeAddr(t), log: filepath.Join(t.TempDir(), "log")}
 	metricsAddr := freeAddr(t)
@@ -112,7 +112,7 @@ func (g *gate) entries(part string) []map[string]any {
 	return found
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ var plainClient = &http.Client{
 	Timeout:       20 * time.Second,
 }
 
-func ask(t *testing.T, c *http.Client, method, url string, fields ...string) answer {
+func ask(t testing.TB, c *http.Client, method, url string, fields ...string) answer {
 	t.Helper()
 	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
@@ -173,7 +173,7 @@ func ask(t *testing.T, c *http.Client, method, url string, fields ...string) ans
 
 // granted returns the Cookie line of a visitor who granted the categories, or
 // all of them if none is named.
-func granted(t *testing.T, categories ...string) string {
+func granted(t testing.TB, categories ...string) string {
 	t.Helper()
 	sc := policy.Default().Scheme()
 	set := sc.Optional()

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 )
 
@@ -41,8 +42,9 @@ type warning struct{ what, fix string }
 func bypasses(srv *caddyhttp.Server) []warning {
 	wk := newWalker(srv)
 	wk.walk(srv.Routes, chain{})
-	if wk.found != nil {
+	if wk.found != nil && srv.Errors != nil {
 		wk.checkErrors()
+		wk.walk(srv.Errors.Routes, chain{})
 	}
 	return wk.warnings
 }
@@ -51,6 +53,7 @@ func bypasses(srv *caddyhttp.Server) []warning {
 // outside in.
 type chain struct {
 	headers []string // operations on fields we answer for
+	asks    bool     // a proxy that may answer itself, as forward_auth does
 	consent bool     // a consent handler
 }
 
@@ -100,6 +103,10 @@ func (wk *walker) handler(handler any, c chain) chain {
 			wk.warn(op+" outside consent: it is applied after consent has set or filtered this field",
 				"move it inside, with \"order header after consent\" or by writing consent before it in a route block")
 		}
+		if c.asks {
+			wk.warn("forward_auth runs outside consent: what the authentication server answers reaches visitors unfiltered",
+				"if it shows them pages, move it inside with \"order forward_auth after consent\"")
+		}
 		c.consent = true
 	case *headers.Handler:
 		c.headers = append(slices.Clip(c.headers), deferredOps(handler.Response)...)
@@ -108,6 +115,9 @@ func (wk *walker) handler(handler any, c chain) chain {
 			wk.warn("encode runs inside consent: pages are compressed before consent reads them, and sent uncompressed",
 				"remove the order option that puts consent before encode")
 		}
+	case *reverseproxy.Handler:
+		// Without handlers for its answers nothing behind a proxy is reached.
+		c.asks = c.asks || len(handler.HandleResponse) > 0
 	case *caddyhttp.Subroute:
 		wk.walk(handler.Routes, c)
 	case *caddyhttp.Invoke:
@@ -123,9 +133,6 @@ func (wk *walker) handler(handler any, c chain) chain {
 // checkErrors warns about error routes that write pages past us. Caddy runs them
 // on the writer outside every handler of the failed request.
 func (wk *walker) checkErrors() {
-	if wk.srv.Errors == nil {
-		return
-	}
 	for i := range wk.srv.Routes {
 		if rt := &wk.srv.Routes[i]; wk.contains(rt) {
 			wk.covered = append(wk.covered, hostsOf(rt))
@@ -192,6 +199,8 @@ func newHandler(name string) any {
 		return new(headers.Handler)
 	case "encode":
 		return new(encode.Encode)
+	case "reverse_proxy":
+		return new(reverseproxy.Handler)
 	case "subroute":
 		return new(caddyhttp.Subroute)
 	case "invoke":

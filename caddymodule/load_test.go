@@ -42,6 +42,9 @@ func TestWarnings(t *testing.T) {
 		"errors with":       {"consent\n" + proxied + "\nhandle_errors {\nconsent\nrespond x\n}", nil},
 		"errors deep":       {"consent\n" + proxied + "\nhandle_errors {\nroute {\nconsent\nrespond x\n}\n}", nil},
 		"errors, not ours":  {proxied + "\nhandle_errors {\nrespond x\n}", nil},
+		"forward_auth":      {"forward_auth 127.0.0.1:1 {\nuri /\n}\nconsent\n" + proxied, []string{"forward_auth runs outside consent"}},
+		"auth inside":       {"route {\nconsent\nforward_auth 127.0.0.1:1 {\nuri /\n}\n" + proxied + "\n}", nil},
+		"in errors":         {"consent\n" + proxied + "\nhandle_errors {\nheader -Vary\nconsent\nrespond x\n}", []string{`"delete Vary"`}},
 		"twice":             {"header -Vary\nhandle /a/* {\nconsent\n" + proxied + "\n}\nhandle {\nconsent\n" + proxied + "\n}", []string{`"delete Vary"`}},
 	} {
 		t.Run(name, func(t *testing.T) {

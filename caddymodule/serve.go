@@ -141,7 +141,8 @@ func lastValue(lines []string) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return lines[len(lines)-1]
+	last := lines[len(lines)-1]
+	return strings.Trim(last[strings.LastIndexByte(last, ',')+1:], " \t")
 }
 
 // hostname returns host in lower case without port and trailing dot.

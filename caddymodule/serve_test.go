@@ -172,7 +172,7 @@ func TestExternalAddress(t *testing.T) {
 		req, _ := http.NewRequest("POST", "http://"+g.addr+"/_cg/choice", strings.NewReader("action=deny-all&return_to=/"))
 		for field, value := range map[string]string{
 			"Content-Type": "application/x-www-form-urlencoded", "Origin": "https://shop.example",
-			"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example",
+			"X-Forwarded-Proto": "http, https", "X-Forwarded-Host": "evil.example, shop.example",
 		} {
 			req.Header.Set(field, value)
 		}

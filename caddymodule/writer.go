@@ -36,6 +36,9 @@ func (s stage) sent() bool { return s > stageHold }
 // routes that follow if the handlers behind fail. It is therefore only touched
 // at the moment the headers leave.
 //
+// Hijacking and deadlines are none of our business: http.ResponseController finds
+// them through the embedded writer's Unwrap.
+//
 // Nothing here is bound to a goroutine, and nothing is locked: like any
 // http.ResponseWriter it is used by one goroutine at a time. Caddy's reverse
 // proxy flushes from a timer, under the lock that guards its writes.
@@ -165,12 +168,6 @@ func (w *responseWriter) FlushError() error {
 
 func (w *responseWriter) flush() error {
 	return http.NewResponseController(w.ResponseWriterWrapper).Flush() //nolint:bodyclose // no body here
-}
-
-// Unwrap returns the writer below, for http.ResponseController: hijacking and
-// deadlines are none of our business.
-func (w *responseWriter) Unwrap() http.ResponseWriter {
-	return w.ResponseWriterWrapper.ResponseWriter
 }
 
 // writerOnly hides ReadFrom.

@@ -28,6 +28,7 @@ func TestContractA1Streams(t *testing.T) {
 		"timeouts":  {global: "servers {\ntimeouts {\nwrite_idle 5s\n}\n}"},
 		"metrics":   {global: "metrics"},
 		"templates": {after: "templates"},
+		"auth":      {before: "forward_auth " + answering(t, response("200 OK", "")) + " {\nuri /\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			step := make(chan int)

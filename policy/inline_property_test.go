@@ -283,9 +283,11 @@ func FuzzInline(f *testing.F) {
 	})
 }
 
-// TestInlinePages runs over the scripts of real pages. All loaders among them were
-// looked at: each loads what it is said to load, or sets the vendor up for a file
-// that follows. What is read as a call was looked at too.
+// TestInlinePages runs over the scripts of real pages. The code around every hit
+// was read: of the 102 loaders, 91 fetch the vendor or are its agent; 11 only set
+// it up for a file that follows (6 with google_conversion_id, 4 with NREUM.info, 1
+// with _hjSettings), which the catalog counts as loading. The counts guard against
+// change; they do not show that nothing is missed.
 func TestInlinePages(t *testing.T) {
 	m := catalogMatcher(t)
 	scripts, names := pageScripts(t)

@@ -47,8 +47,11 @@ var selfMethods = []string{"getInstance", "instance"}
 
 // subMethods are members that page code calls methods of.
 func subMethods(member string) []string {
-	if member == "people" { // Mixpanel
+	switch member {
+	case "people": // Mixpanel
 		return []string{"set", "set_once", "unset", "increment", "append", "remove", "union", "track_charge", "clear_charges", "delete_user"}
+	case "cmd": // Google Publisher Tag: functions that wait for the library
+		return []string{"push"}
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (c *compiler) addCatalogVendor(v *catalog.Vendor, order int) {
 			c.draftRule(d, &e, false)
 		}
 	}
-	d.loaders, d.calls = v.Inline.Loader, v.Inline.Call
+	d.loaders, d.calls = slices.Concat(v.Inline.Loader, v.Additions.Loader), v.Inline.Call
 	for i := range v.Cookies {
 		if k := &v.Cookies[i]; k.Party == "first" {
 			if n, ok := catalogNames(k); ok {
@@ -179,8 +179,34 @@ func (c *compiler) signatures(list []text) []string {
 	return out
 }
 
+// addresses derives signatures from the vendor's address patterns: code that
+// holds such an address where code would fetch it is a loader, whatever else it
+// looks like. Patterns that a query decides are left out, and so are paths too
+// short to tell an address by. What visitors asked for, an embedded video or
+// form, is often named in plain data and has signatures of its own.
+func addresses(d *draft) []string {
+	if d.facts != nil && d.facts.DefaultAction != "block" && d.facts.DefaultAction != "consent-mode" {
+		return nil
+	}
+	var out []string
+	for i := range d.rules {
+		h, r := &d.rules[i].pattern, &d.rules[i].rule
+		if h.any || h.label != nil || len(r.query) > 0 || len(r.path.literals) == 0 {
+			continue
+		}
+		path := string(r.path.literals[0])
+		if !strings.HasSuffix(path, "/") && !strings.Contains(path, ".") && len(path) < 8 {
+			continue
+		}
+		if s := h.host + path; inlineUsable(s) && !slices.Contains(d.loaders, s) && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 func (c *compiler) addSignatures(d *draft) {
-	for i, list := range [][]string{d.loaders, d.calls} {
+	for i, list := range [][]string{slices.Concat(d.loaders, addresses(d)), d.calls} {
 		for _, s := range list {
 			c.inline = append(c.inline, inlineSignature{vendor: d.Vendor, text: s, loader: i == 0})
 			c.note("inline", d.ID, s)
@@ -199,4 +225,14 @@ func (c *compiler) addStub(d *draft) {
 			"the stub of vendor %s %s", quote(d.ID), err)
 	}
 	d.Stub = src
+	if d.facts == nil || d.stub.at != (position{}) {
+		return // a policy file's stub takes the place of all
+	}
+	for _, s := range d.facts.Additions.Stubs {
+		src, err := stubSource(s.Shape, s.Global, s.Queue, s.Methods)
+		if err != nil {
+			c.add(position{}, "mend the catalog", "a further stub of vendor %s %s", quote(d.ID), err)
+		}
+		d.Stub += src
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/nlnwa/whatwg-url/url"
+	"github.com/tdewolff/parse/v2"
+	"github.com/tdewolff/parse/v2/css"
 	"golang.org/x/net/html"
 
 	"github.com/consentgate/consentgate/consent"
@@ -215,13 +217,32 @@ func (o *oracle) script(n *html.Node, attr func(string) (string, bool)) {
 	}
 }
 
-var cssURL = regexp.MustCompile(`(?i)(?:^|[^\w\\\-\x{80}-\x{10ffff}])url\(\s*(?:"([^"\\\n]+)|'([^'\\\n]+)|([^"'\s()\\]+))|@import\s*(?:"([^"\\\n]+)|'([^'\\\n]+))`)
-
-func (o *oracle) style(where, css string) {
-	css = regexp.MustCompile(`(?s)/\*.*?(\*/|$)`).ReplaceAllString(css, " ")
-	css = regexp.MustCompile(`(?i)content:\s*("[^"]*"|'[^']*')`).ReplaceAllString(css, " ")
-	for _, m := range cssURL.FindAllStringSubmatch(css, -1) {
-		o.url(where, strings.Join(m[1:], ""), policy.Style)
+// style finds the url() tokens and imports that a CSS lexer of its own sees.
+func (o *oracle) style(where, text string) {
+	l := css.NewLexer(parse.NewInputString(text))
+	imported := false
+	for {
+		tt, lexeme := l.Next()
+		switch tt {
+		case css.ErrorToken:
+			return
+		case css.URLToken:
+			v := strings.TrimSpace(string(lexeme[len("url("):]))
+			v = strings.Trim(strings.TrimSpace(strings.TrimSuffix(v, ")")), "\"'")
+			if !strings.Contains(v, `\`) && strings.EqualFold(string(lexeme[:4]), "url(") {
+				o.url(where, v, policy.Style)
+			}
+		case css.StringToken:
+			if v := string(lexeme); imported && !strings.Contains(v, `\`) {
+				o.url(where, strings.Trim(v, "\"'"), policy.Style)
+			}
+		case css.AtKeywordToken:
+			imported = strings.EqualFold(string(lexeme), "@import")
+			continue
+		case css.WhitespaceToken, css.CommentToken:
+			continue
+		}
+		imported = false
 	}
 }
 

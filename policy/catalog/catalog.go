@@ -40,10 +40,11 @@ type Vendor struct {
 	NoscriptPatterns []URLPattern `json:"noscript_patterns"` // of pixels inside noscript
 	BeaconEndpoints  []URLPattern `json:"beacon_endpoints"`
 
-	Inline  Signatures   `json:"inline_signatures"`
-	Stub    Stub         `json:"stub"`
-	Cookies []Cookie     `json:"cookies"`
-	Storage []StorageKey `json:"storage"`
+	Inline    Signatures   `json:"inline_signatures"`
+	Stub      Stub         `json:"stub"`
+	Additions Additions    `json:"additions"`
+	Cookies   []Cookie     `json:"cookies"`
+	Storage   []StorageKey `json:"storage"`
 
 	// Evidence names the sources of single facts: first key "hosts", "urls" or
 	// "globals", second the fact itself.
@@ -67,6 +68,13 @@ type URLPattern struct {
 type Signatures struct {
 	Loader []string `json:"loader"` // the code fetches the vendor
 	Call   []string `json:"call"`   // the code only uses the vendor's global
+}
+
+// Additions are facts this project found on real pages, beyond the sources the
+// catalog was compiled from.
+type Additions struct {
+	Loader []string `json:"loader"` // further inline signatures of code that fetches the vendor
+	Stubs  []Stub   `json:"stubs"`  // further globals
 }
 
 // A Stub says how page code reaches the vendor, so that a harmless stand-in can

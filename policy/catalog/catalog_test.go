@@ -206,7 +206,7 @@ func TestReference(t *testing.T) {
 // texts by file, and writes empty lists where we write none.
 func plainVendor(v Vendor) Vendor {
 	cookies, storage := v.Cookies, v.Storage
-	v.Cookies, v.Storage = nil, nil
+	v.Cookies, v.Storage, v.Additions = nil, nil, Additions{}
 	for _, k := range cookies {
 		v.Cookies = append(v.Cookies, plainCookie(k))
 	}

@@ -64,7 +64,7 @@ func (w *responseWriter) begin() {
 // page of ours if the browser asked with our validator.
 func (w *responseWriter) beginNotModified() {
 	w.filter()
-	if !w.v.revalidation.NotModified(w.Header(), w.v.bound.Variant()) {
+	if !w.v.revalidation.NotModified(w.Header(), w.v.variant) {
 		w.send(stagePass, outcomePassed)
 		return
 	}
@@ -206,7 +206,7 @@ func (w *responseWriter) filterHints(h http.Header) {
 
 // markVariant makes the validators those of one variant of a page.
 func (w *responseWriter) markVariant() {
-	rewriter.VariantETag(w.Header(), w.v.bound.Variant())
+	rewriter.VariantETag(w.Header(), w.v.variant)
 	w.mark()
 }
 

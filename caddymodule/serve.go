@@ -36,6 +36,8 @@ type visit struct {
 	bound policy.Bound
 	open  bool // nothing is held back from this visitor
 
+	variant string // names what this visitor's pages are made of: policy, grants, rewriter
+
 	revalidation rewriter.Revalidation // of what the browser holds
 }
 
@@ -101,6 +103,7 @@ func (h *Handler) visit(r *http.Request, original *url.URL) *visit {
 	}
 	v.navigation = r.Method == http.MethodGet && isNavigation(r.Header)
 	v.bound = h.policy.Bind(v.state, hostname(host))
+	v.variant = v.bound.Variant() + "r" + rewriter.Revision
 	v.open = v.bound.Unrestricted()
 	return v
 }
@@ -171,7 +174,7 @@ func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
 		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
 	}
 	mayBePage := rewriter.MayBeHTML(r)
-	v.revalidation = rewriter.OriginETags(hdr, v.bound.Variant(), mayBePage)
+	v.revalidation = rewriter.OriginETags(hdr, v.variant, mayBePage)
 	if mayBePage && !v.open {
 		rewriter.StripRange(hdr)
 		rewriter.NarrowAcceptEncoding(hdr)

@@ -187,28 +187,43 @@ func TestInlineAllocatesNothingWithoutHits(t *testing.T) {
 	}
 }
 
-// TestInlineWorkIsLinear gives the matcher a mebibyte of what would hurt it if it
-// looked at anything twice for each hit; the limit is far above what it needs.
-func TestInlineWorkIsLinear(t *testing.T) {
-	m := catalogMatcher(t)
-	const size = 1 << 20
+// hostileScripts would hurt the matcher if it looked at anything twice for each hit.
+func hostileScripts(size int) (scripts []string) {
 	for _, unit := range []string{
 		"fbevents.js", "'fbevents.js'", "\"<script src='fbevents.js", "'+fbevents.js+'", "fbq(", "fbq('track'", "f._fbq=",
 		"gtag          ", "\\/", "\\\\\\\"", "((((", "`${", "/*", "<!--", "/[", "}/", "\\u0066bq(", "<script", "//", "\n-->", "a=>", "'", "_paq.push([",
 		"\"https://www.clarity.ms/tag/\",", "=", "%3D%3D", "&lt;", "google_conversion_id =",
 	} {
-		for _, code := range []string{
+		scripts = append(scripts,
 			strings.Repeat(unit, size/len(unit)),
-			"x=\"" + strings.Repeat(unit, size/len(unit)),
-			"gtag" + strings.Repeat(" ", size/2) + strings.Repeat(unit, size/2/len(unit)),
-		} {
-			start := time.Now()
-			m.match([]byte(code), anyVendor, nil)
-			if d := time.Since(start); d > 5*time.Second {
-				t.Errorf("%q: %v", unit, d)
+			"x=\""+strings.Repeat(unit, size/len(unit)),
+			"gtag"+strings.Repeat(" ", size/2)+strings.Repeat(unit, size/2/len(unit)))
+	}
+	return scripts
+}
+
+// BenchmarkInlineLinear gives the matcher a mebibyte, and half of it, of each
+// hostile script. The worst ratio of the two times is near 2 if the work is linear.
+func BenchmarkInlineLinear(b *testing.B) {
+	m := catalogMatcher(b)
+	whole, half := hostileScripts(1<<20), hostileScripts(1<<19)
+	worst, unit := 0.0, ""
+	took := func(code string) time.Duration {
+		start := time.Now()
+		m.match([]byte(code), anyVendor, nil)
+		return time.Since(start)
+	}
+	for b.Loop() {
+		for i := range whole {
+			short := min(took(half[i]), took(half[i]), took(half[i]))
+			long := min(took(whole[i]), took(whole[i]), took(whole[i]))
+			if r := float64(long) / float64(short); r > worst {
+				worst, unit = r, whole[i][:min(24, len(whole[i]))]
 			}
 		}
 	}
+	b.ReportMetric(worst, "worst-ratio")
+	b.Logf("worst: %q", unit)
 }
 
 const ownLoader = "\n;(function(d){var s=d.createElement('script');s.src='https://connect.facebook.net/en_US/fbevents.js';d.head.appendChild(s)})(document);"

@@ -69,6 +69,10 @@ func events(t *testing.T, g *gate, step chan int) {
 		}
 	}
 	close(step)
+	// Hanging up before the end would count as a response broken off.
+	if _, err := io.Copy(io.Discard, br); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // echo accepts an upgrade and returns what it gets. Its answer sets a cookie.

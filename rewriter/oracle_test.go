@@ -178,12 +178,14 @@ func (o *oracle) srcset(name string, attr func(string) (string, bool)) {
 	if !ok {
 		return
 	}
-	for _, c := range strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(" \t\n\f\r,", r) }) {
-		if strings.Contains(c, "//") {
-			o.url(name+" srcset", c, policy.Image)
-		}
+	for _, m := range srcsetCandidate.FindAllStringSubmatch(v, -1) {
+		o.url(name+" srcset", m[1], policy.Image)
 	}
 }
+
+// srcsetCandidate matches an image candidate: a URL that ends in commas, or a URL
+// and descriptors up to a comma outside parentheses.
+var srcsetCandidate = regexp.MustCompile(`[\t\n\f\r ,]*([^\t\n\f\r ,](?:[^\t\n\f\r ]*?))(?:,+(?:[\t\n\f\r ]|$)|[\t\n\f\r ](?:[^,(]|\([^)]*(?:\)|$))*(?:,|$)|$)`)
 
 func (o *oracle) script(n *html.Node, attr func(string) (string, bool)) {
 	typ, has := attr("type")

@@ -173,7 +173,7 @@ func (rw *Rewriter) Write(p []byte) (int, error) {
 // held bytes must be forgotten.
 func (rw *Rewriter) Close() error {
 	if rw.err != nil {
-		if rw.err == ErrClosed {
+		if errors.Is(rw.err, ErrClosed) {
 			return nil
 		}
 		return rw.err

@@ -139,8 +139,10 @@ func (w *responseWriter) settle() error {
 	label, readable := rewriter.Charset(h, w.head)
 	switch {
 	case w.sniff && !rewriter.Sniff(w.head):
-		if !w.v.open {
-			// The browser must not come to another conclusion.
+		if !w.v.open && w.v.mayBePage {
+			// The browser must not come to another conclusion. A script or style
+			// sheet without a type would not run under this field; browsers do not
+			// take those for pages.
 			h["X-Content-Type-Options"] = []string{"nosniff"}
 		}
 		w.filter()

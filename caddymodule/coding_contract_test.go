@@ -243,6 +243,9 @@ func TestContractD7NoPage(t *testing.T) {
 		if got := g.get("/", "Cookie", granted(t)); got.body != body || got.Header.Get("X-Content-Type-Options") != "" {
 			t.Errorf("granted, %q: %v %q", body, got.Header, got.body)
 		}
+		if got := g.get("/", "Sec-Fetch-Dest", "script", "Accept", "*/*"); got.body != body || got.Header.Get("X-Content-Type-Options") != "" {
+			t.Errorf("as a script, %q: %v %q", body, got.Header, got.body)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type visit struct {
 	http10             bool
 	connect            bool // CONNECT, or a WebSocket over HTTP/2 or 3: the answer is a tunnel
 	navigation         bool // the browser will show the answer as a page
+	mayBePage          bool // the browser may parse the answer as HTML
 
 	state consent.State
 	bound policy.Bound
@@ -101,6 +102,7 @@ func (h *Handler) visit(r *http.Request, original *url.URL) *visit {
 		connect:     r.Method == http.MethodConnect,
 		state:       h.resolver.Resolve(r.Header, scheme == "https"),
 	}
+	v.mayBePage = rewriter.MayBeHTML(r)
 	v.navigation = r.Method == http.MethodGet && isNavigation(r.Header)
 	v.bound = h.policy.Bind(v.state, hostname(host))
 	v.variant = v.bound.Variant() + "r" + rewriter.Revision
@@ -173,9 +175,8 @@ func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
 	if tooMany {
 		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
 	}
-	mayBePage := rewriter.MayBeHTML(r)
-	v.revalidation = rewriter.OriginETags(hdr, v.variant, mayBePage)
-	if mayBePage && !v.open {
+	v.revalidation = rewriter.OriginETags(hdr, v.variant, v.mayBePage)
+	if v.mayBePage && !v.open {
 		rewriter.StripRange(hdr)
 		rewriter.NarrowAcceptEncoding(hdr)
 	}

@@ -96,9 +96,9 @@ func gramHash(gram uint32) uint32 { return gram * (0x9E3779B1 << 8 & 0xffffffff)
 
 // match looks for signatures in the text of an inline script. blocked tells
 // whether a vendor is not granted; the others are not looked at. loader is the
-// first blocked vendor that the script loads, nil if it loads none. out is calls
-// with every blocked vendor appended, once each, of which the script only calls
-// the global.
+// first blocked vendor that the script loads, nil if it loads none; such a script
+// is held, so what else it does is not looked at. Otherwise out is calls with
+// every blocked vendor appended, once each, whose global the script calls.
 //
 // It fails closed: a script that cannot be read, or that ends in the middle of a
 // program, loads every vendor it mentions. Without hits there is no allocation,
@@ -117,17 +117,20 @@ func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*
 		lex:      jsLexer{src: code, lineStart: true},
 	}
 	j.run(hits)
-	first := len(code)
+	first, out := len(code), calls
 	for v := range j.found {
 		at, ok := j.loader(v)
 		switch {
 		case ok && at < first:
 			first, loader = at, m.vendors[v]
 		case !ok && j.found[v].call:
-			calls = append(calls, m.vendors[v])
+			out = append(out, m.vendors[v])
 		}
 	}
-	return loader, calls
+	if loader != nil {
+		return loader, calls
+	}
+	return nil, out
 }
 
 // search returns every signature of a blocked vendor in the bytes of code.

@@ -48,12 +48,19 @@ func (j *inlineJudge) run(hits []inlineHit) {
 		if t.kind == jsEnd {
 			break
 		}
+		fresh := false // something was learnt that may settle it
 		for len(hits) > 0 && hits[0].start < t.end {
 			j.add(hits[0], t)
 			hits = hits[1:]
+			fresh = true
 		}
+		loads, writes, runs := j.loads, j.writes, j.runs
 		j.note(t)
 		j.lex.shift(t)
+		fresh = fresh || loads != j.loads || writes != j.writes || runs != j.runs
+		if fresh && j.settled(len(hits) > 0) {
+			return
+		}
 	}
 	j.runs = j.runs || j.setsText && j.makeScript
 	j.writes = j.writes || j.runs
@@ -65,6 +72,29 @@ func (j *inlineJudge) run(hits []inlineHit) {
 	}
 	// An unfinished literal after a guess: the guess was wrong.
 	j.lex.lost = j.lex.lost || j.lex.cut && j.lex.guessed
+}
+
+// settled reports whether the rest of the script cannot change the answer: it
+// loads a vendor, and none that stands before, or no loader stands in it at all
+// and more says whether further hits follow.
+func (j *inlineJudge) settled(more bool) bool {
+	first, seen := -1, false // the first loader, whether it counts or not
+	for v := range j.found {
+		for _, at := range j.found[v].first {
+			if at != 0 && (!seen || at-1 < first) {
+				first, seen = at-1, true
+			}
+		}
+	}
+	if !seen {
+		return !more
+	}
+	for v := range j.found {
+		if at, ok := j.loader(v); ok && at == first {
+			return true
+		}
+	}
+	return false
 }
 
 // add weighs one hit.

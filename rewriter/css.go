@@ -55,10 +55,16 @@ func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit)
 			from = i
 			continue
 		}
-		c := b[i]
-		switch {
-		case cssPlain[c]:
+		for i+4 <= len(b) && cssPlain[b[i]] && cssPlain[b[i+1]] && cssPlain[b[i+2]] && cssPlain[b[i+3]] {
+			i += 4
+		}
+		for i < len(b) && cssPlain[b[i]] {
 			i++
+		}
+		if i == len(b) {
+			break
+		}
+		switch c := b[i]; {
 		case c == '/':
 			if i+3 > len(b) && !final {
 				return i, hits

@@ -119,4 +119,19 @@ func isLetter(c byte) bool { c |= 0x20; return 'a' <= c && c <= 'z' }
 
 // IsSpace reports whether c separates attributes. A carriage return counts: the
 // input stream turns it into a line feed before the tokenizer sees it.
-func IsSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }
+func IsSpace(c byte) bool { return class[c]&space != 0 }
+
+// Classes of bytes inside a tag.
+const (
+	space uint8 = 1 << iota
+	endsTagName
+	endsAttrName
+)
+
+var class = func() (t [256]uint8) {
+	for _, c := range " \n\t\r\f" {
+		t[c] = space | endsTagName | endsAttrName
+	}
+	t['/'], t['>'], t['='] = endsTagName|endsAttrName, endsTagName|endsAttrName, endsAttrName
+	return t
+}()

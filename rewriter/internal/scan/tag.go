@@ -43,20 +43,17 @@ func walkTag(b []byte, i int, st tagState, flags *uint8) (int, tagState, bool) {
 		c := b[i]
 		switch st {
 		case inName:
-			for {
-				if c == '>' {
-					return i + 1, inName, true
-				}
-				if c == '/' || IsSpace(c) {
-					st = beforeAttr
-					i++
-					break
-				}
+			for class[c]&endsTagName == 0 {
 				if i++; i == len(b) {
 					return i, inName, false
 				}
 				c = b[i]
 			}
+			if c == '>' {
+				return i + 1, inName, true
+			}
+			st = beforeAttr
+			i++
 		case beforeAttr:
 			switch {
 			case c == '>':
@@ -70,30 +67,23 @@ func walkTag(b []byte, i int, st tagState, flags *uint8) (int, tagState, bool) {
 				i++
 			}
 		case inAttrName:
-			for {
-				if c == '=' {
-					st = beforeValue
-					i++
-					break
-				}
-				if c == '>' {
-					return i + 1, st, true
-				}
-				if c == '/' {
-					st = beforeAttr
-					i++
-					break
-				}
-				if IsSpace(c) {
-					st = afterAttrName
-					i++
-					break
-				}
+			for class[c]&endsAttrName == 0 {
 				if i++; i == len(b) {
 					return i, inAttrName, false
 				}
 				c = b[i]
 			}
+			switch c {
+			case '=':
+				st = beforeValue
+			case '>':
+				return i + 1, st, true
+			case '/':
+				st = beforeAttr
+			default:
+				st = afterAttrName
+			}
+			i++
 		case afterAttrName:
 			switch {
 			case c == '=':
@@ -173,7 +163,7 @@ func Attrs(dst []Attr, b []byte, i int) []Attr {
 			return dst
 		}
 		a := Attr{Name: i}
-		for i++; i < len(b) && b[i] != '=' && b[i] != '>' && b[i] != '/' && !IsSpace(b[i]); i++ {
+		for i++; i < len(b) && class[b[i]]&endsAttrName == 0; i++ {
 		}
 		a.NameEnd, a.Val, a.ValEnd = i, i, i
 		if i >= len(b) {
@@ -224,7 +214,7 @@ func Attrs(dst []Attr, b []byte, i int) []Attr {
 
 // NameEnd returns the end of the tag name that begins at b[i].
 func NameEnd(b []byte, i int) int {
-	for i < len(b) && b[i] != '>' && b[i] != '/' && !IsSpace(b[i]) {
+	for i < len(b) && class[b[i]]&endsTagName == 0 {
 		i++
 	}
 	return i

@@ -107,14 +107,16 @@ func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*
 	if i := firstHidden(code); i >= 0 {
 		code = reveal(code)
 	}
-	hits := m.search(code, blocked)
-	if len(hits) == 0 {
+	if m.next(code, 0) < 0 {
 		return nil, calls
 	}
-	j := inlineJudge{
-		patterns: m.patterns,
-		found:    make([]vendorFinding, len(m.vendors)),
-		lex:      jsLexer{src: code, lineStart: true},
+	j := inlineJudges.Get().(*inlineJudge)
+	defer inlineJudges.Put(j)
+	hits := m.search(code, blocked, j.hits[:0])
+	j.reset(m, code, hits)
+	defer j.release()
+	if len(hits) == 0 {
+		return nil, calls
 	}
 	j.run(hits)
 	first, out := len(code), calls
@@ -133,9 +135,8 @@ func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*
 	return nil, out
 }
 
-// search returns every signature of a blocked vendor in the bytes of code.
-func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool) []inlineHit {
-	var hits []inlineHit
+// search appends to hits every signature of a blocked vendor in the bytes of code.
+func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool, hits []inlineHit) []inlineHit {
 	for i := m.next(code, 0); i >= 0; i = m.next(code, i+2) {
 		gram := gramAt(code, i)
 		for k := m.heads[gramHash(gram)>>(gramBits-headBits)]; k != 0; {

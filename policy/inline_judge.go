@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"sync"
 )
 
 // An inlineHit is a signature found in a script's bytes, wherever it stands.
@@ -21,6 +22,7 @@ type vendorFinding struct {
 type inlineJudge struct {
 	patterns []inlinePattern
 	found    []vendorFinding // by vendor
+	hits     []inlineHit     // memory for the next search
 	lex      jsLexer
 	lit      literal
 
@@ -37,6 +39,31 @@ const (
 	maxDataFunctions = 2
 	minPeek          = 16 << 10 // bytes
 )
+
+// inlineJudges keeps the memory of judges, never what they found.
+var inlineJudges = sync.Pool{New: func() any { return new(inlineJudge) }}
+
+const keptHits = 4 << 10 // more are not kept
+
+// reset makes the judge ready for a script.
+func (j *inlineJudge) reset(m *inlineMatcher, code []byte, hits []inlineHit) {
+	found := j.found
+	if cap(found) < len(m.vendors) {
+		found = make([]vendorFinding, len(m.vendors))
+	}
+	found = found[:len(m.vendors)]
+	clear(found)
+	*j = inlineJudge{patterns: m.patterns, found: found, hits: hits, lex: jsLexer{src: code, lineStart: true}}
+}
+
+// release lets go of the script.
+func (j *inlineJudge) release() {
+	found, hits := j.found, j.hits
+	if cap(hits) > keptHits {
+		hits = nil
+	}
+	*j = inlineJudge{found: found, hits: hits}
+}
 
 // run weighs all hits. They are sorted first.
 func (j *inlineJudge) run(hits []inlineHit) {

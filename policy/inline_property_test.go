@@ -270,7 +270,7 @@ func FuzzInline(f *testing.F) {
 				t.Fatalf("letters still hidden in %q", code)
 			}
 		}
-		fast, slow := m.search(code, anyVendor), slowSearch(m, code)
+		fast, slow := m.search(code, anyVendor, nil), slowSearch(m, code)
 		slices.SortFunc(fast, compareHits)
 		slices.SortFunc(slow, compareHits)
 		if !slices.Equal(fast, slow) {

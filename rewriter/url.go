@@ -111,6 +111,8 @@ func (b *baseURL) resolve(raw []byte, loc *policy.Location) urlClass {
 		rest, scheme = raw[len("http:"):], "http"
 	case scan.HasPrefixFold(raw, "data:"):
 		return urlData
+	case scan.HasPrefixFold(raw, "about:"):
+		return urlLocal
 	case raw[0] == '/' || !hasScheme(raw):
 	default:
 		return b.slow(raw, loc)

@@ -40,6 +40,7 @@ type Options struct {
 type Page struct {
 	Bound              policy.Bound
 	Scheme, Host, Path string // of the document's URL, to resolve references; Path without query
+	Charset            string // label of the encoding the document is in; "" for one that extends ASCII byte by byte
 	Stubs              bool   // whether inline stubs of held vendors' globals may be inserted
 }
 

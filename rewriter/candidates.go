@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
 )
 
@@ -14,9 +15,13 @@ import (
 // no attribute, comment or string, so in the other readings they are only text.
 type candidates struct {
 	on   bool
-	pos  int   // judged up to here
-	work int   // bytes looked at
-	seen int   // bytes advanced
+	pos  int  // judged up to here
+	work int  // bytes looked at
+	seen int  // bytes advanced
+	wait bool // the tag at pos is not complete, or its text is not
+	walk scan.TagWalk
+	end  int   // of the tag at pos, once found; else 0
+	text int   // the text behind that tag is searched up to here
 	long []int // where tags begin that were too long to be candidates and are judged elsewhere
 }
 
@@ -59,15 +64,22 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 // candidate judges the tag that may begin at data[i]; false means that more
 // input is needed.
 func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
-	end, ok := scan.TagEnd(data, i)
-	if !ok && !eof {
-		if end-i <= rw.opts.MaxHold {
-			return false
+	c := &rw.cand
+	if !c.wait {
+		c.wait, c.walk, c.end, c.text = true, scan.TagWalk{Pos: i + 1}, 0, 0
+	}
+	end, ok := c.end, true
+	if end == 0 {
+		if end, ok = c.walk.End(data); ok {
+			c.end, c.text = end, end
 		}
-		ok = true
+	}
+	if !ok && !eof && end-i <= rw.opts.MaxHold {
+		return false
 	}
 	if end-i > rw.opts.MaxHold {
-		if begin, open := rw.scan.InTag(); open && begin == i || slices.Contains(rw.cand.long, i) {
+		c.wait = false
+		if begin, open := rw.scan.InTag(); open && begin == i || slices.Contains(c.long, i) {
 			return true // judged attribute by attribute
 		}
 		rw.err = ErrTangled
@@ -75,12 +87,51 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 	}
 	nameEnd := scan.NameEnd(data[:end], i+1)
 	e := element{start: i, nameEnd: nameEnd, end: end, elem: scan.ElemOf(data[i+1 : nameEnd]), foreign: true}
-	if e.elem == scan.Script && ok && !eof && len(data)-end < rw.opts.MaxInline && !closesScript(data[end:]) {
-		return false
+	text := ""
+	switch e.elem {
+	case scan.Script:
+		text = "</script"
+	case scan.Style:
+		text = "</style"
 	}
+	if text != "" && ok && !eof && len(data)-end < rw.opts.MaxInline {
+		at := endOf(data[c.text:], text)
+		c.text = max(c.text, len(data)-len(text)) // searched
+		if at < 0 {
+			return false
+		}
+	}
+	c.wait = false
 	rw.spend(end - i)
 	rw.judgeTag(data, e)
+	if e.elem == scan.Style {
+		rw.candidateStyle(data, e)
+	}
 	return true
+}
+
+// candidateStyle judges the text of a style element that may begin in some
+// reading.
+func (rw *Rewriter) candidateStyle(data []byte, e element) {
+	text := data[e.end:min(len(data), e.end+rw.opts.MaxInline)]
+	if n := endOf(text, "</style"); n >= 0 {
+		text = text[:n]
+	}
+	rw.spend(len(text))
+	s := cssScanner{}
+	_, rw.hits = s.scan(text, 0, true, len(text), rw.hits[:0])
+	for _, h := range rw.hits {
+		if d := rw.judgeCSS(text[h.start:h.end]); d.Action == policy.Block {
+			rw.report.decision(d, policy.Style)
+			rw.insert(e.end+h.start, cssPrefix)
+		}
+	}
+	if bytes.ContainsAny(text, "&<") {
+		if d := rw.blockedCSS(textContent(text)); d.Action == policy.Block {
+			rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
+			rw.holdStyle(data, e, d)
+		}
+	}
 }
 
 // spend accounts for n bytes looked at.
@@ -93,6 +144,11 @@ func (rw *Rewriter) spend(n int) {
 
 func (c *candidates) shift(n int) {
 	c.pos -= n
+	c.walk.Pos -= n
+	c.text -= n
+	if c.end > 0 {
+		c.end -= n
+	}
 	keep := c.long[:0]
 	for _, at := range c.long {
 		if at >= n {
@@ -102,17 +158,15 @@ func (c *candidates) shift(n int) {
 	c.long = keep
 }
 
-// closesScript reports whether b holds the end of a script's text.
-func closesScript(b []byte) bool { return scriptEnd(b) >= 0 }
-
-func scriptEnd(b []byte) int {
+// endOf returns where the lower-case end tag stands in b, -1 if it does not.
+func endOf(b []byte, tag string) int {
 	for i := 0; i < len(b); i++ {
 		n := bytes.IndexByte(b[i:], '<')
 		if n < 0 {
 			return -1
 		}
 		i += n
-		if scan.HasPrefixFold(b[i:], "</script") {
+		if scan.HasPrefixFold(b[i:], tag) {
 			return i
 		}
 	}
@@ -122,7 +176,7 @@ func scriptEnd(b []byte) int {
 // candidateScript judges a script without source that may begin in some reading.
 func (rw *Rewriter) candidateScript(data []byte, h inlineHold) {
 	text := data[h.end:]
-	if n := scriptEnd(text[:min(len(text), rw.opts.MaxInline)]); n >= 0 {
+	if n := endOf(text[:min(len(text), rw.opts.MaxInline)], "</script"); n >= 0 {
 		text = text[:n]
 	} else if len(text) > rw.opts.MaxInline {
 		text = text[:rw.opts.MaxInline]

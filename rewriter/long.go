@@ -13,6 +13,7 @@ import (
 // name and an inert type only.
 type longTag struct {
 	on      bool
+	end     bool // it is an end tag, whose attributes mean nothing
 	swallow bool // nothing of the tag but its name is sent
 	skip    bool // the attribute at hand is decided; its end is awaited
 	quote   byte // that attribute's quote, 0 if none
@@ -26,13 +27,17 @@ func (l *longTag) shift(n int) { l.pos -= n }
 func (rw *Rewriter) enterLong(data []byte, begin int) {
 	rw.scan.Outgrown(data)
 	if data[begin+1] == '/' {
-		rw.long = longTag{on: true, elem: scan.Other, pos: begin + 2}
+		rw.long = longTag{on: true, end: true}
 		return
 	}
 	rw.report.Overlong++
 	nameEnd := scan.NameEnd(data, begin+1)
+	if nameEnd-begin > rw.opts.MaxHold {
+		rw.err = ErrTangled // nobody knows what element this is
+		return
+	}
 	rw.long = longTag{on: true, elem: rw.scan.Elem, pos: nameEnd}
-	if e := rw.scan.Elem; e != scan.Script && e != scan.Base {
+	if rw.scan.Elem != scan.Script {
 		return
 	}
 	if rw.cand.on || rw.depth > 0 {
@@ -42,7 +47,7 @@ func (rw *Rewriter) enterLong(data []byte, begin int) {
 	rw.long.swallow = true
 	rw.report.add(Unclassified, policy.Script, policy.Block, 1)
 	rw.insert(nameEnd, inert, " data-cg-vendor=", Unclassified, " data-cg-category=none data-cg-held")
-	rw.emit(data, nameEnd)
+	rw.emit(data, nameEnd, true)
 	rw.sent = len(data)
 }
 
@@ -62,6 +67,9 @@ func (rw *Rewriter) endLong(data []byte) {
 // must be held.
 func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 	l := &rw.long
+	if l.end {
+		return limit
+	}
 	if l.swallow {
 		if !final {
 			rw.sent = limit
@@ -88,6 +96,10 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 	rw.attrs = scan.Attrs(rw.attrs[:0], data[:limit], l.pos)
 	for i := range rw.attrs {
 		a := rw.attrs[i]
+		if valueBegin(data[:limit], a)-a.Name > rw.opts.MaxHold {
+			rw.err = ErrTangled // nobody knows what attribute this is
+			return limit
+		}
 		if a.Open && !final && limit-a.Name <= rw.opts.MaxHold {
 			l.pos = a.Name
 			return a.Name
@@ -105,10 +117,30 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 	return l.pos
 }
 
+// valueBegin returns where the value of an attribute begins, or what follows the
+// attribute if it has none.
+func valueBegin(data []byte, a scan.Attr) int {
+	i := a.NameEnd
+	for i < len(data) && (scan.IsSpace(data[i]) || data[i] == '=' && a.Val > a.NameEnd) && (a.Val <= a.NameEnd || i < a.Val) {
+		i++
+	}
+	return i
+}
+
 // longAttr judges one attribute of a long tag.
 func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
-	r, k := attrRole(rw.long.elem, data[a.Name:a.NameEnd])
-	if r == noRole {
+	name := data[a.Name:a.NameEnd]
+	foreign := rw.scan.Foreign() || rw.cand.on
+	r, k := attrRole(rw.long.elem, name)
+	switch {
+	case r == noRole && foreign && takesPaint(name):
+		r, k = roleStyle, policy.Image
+	case rw.long.elem == scan.Base && scan.EqualFold(name, "href"):
+		if rw.baseHref(data, &a) {
+			rw.insert(a.Name, "data-cg-")
+		}
+		return
+	case r == noRole:
 		return
 	}
 	var d policy.Decision
@@ -119,7 +151,7 @@ func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 			d = allowed
 		}
 	} else {
-		d, ok = rw.judgeAttr(data, element{elem: rw.long.elem}, &a, r, k)
+		d, ok = rw.judgeAttr(data, element{elem: rw.long.elem, foreign: foreign}, &a, r, k)
 	}
 	if !ok {
 		return

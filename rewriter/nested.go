@@ -3,6 +3,7 @@ package rewriter
 import (
 	"bytes"
 	"encoding/base64"
+	"html"
 
 	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
@@ -124,6 +125,31 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 	return allowed, false
 }
 
+// blockedCSS returns the decision about the first blocked URL in a style sheet
+// that cannot be edited.
+func (rw *Rewriter) blockedCSS(text []byte) policy.Decision {
+	var s cssScanner
+	_, hits := s.scan(text, 0, true, len(text), nil)
+	for _, h := range hits {
+		if d := rw.judgeCSS(text[h.start:h.end]); d.Action == policy.Block {
+			return d
+		}
+	}
+	return allowed
+}
+
+// judgeLongCSS decides about a URL in a streamed style sheet. One longer than what
+// is held is judged by what it begins with, however much of it is there.
+func (rw *Rewriter) judgeLongCSS(u []byte) policy.Decision {
+	if len(u) <= rw.opts.MaxHold {
+		return rw.judgeCSS(u)
+	}
+	if u = trimControl(u); scan.HasPrefixFold(u, "data:") && inertData(u[len("data:"):min(len(u), 64)], policy.Style) {
+		return allowed
+	}
+	return rw.unsure()
+}
+
 func (rw *Rewriter) judgeCSS(u []byte) policy.Decision {
 	if bytes.IndexByte(u, '\\') >= 0 {
 		rw.plain = decodeCSS(rw.plain[:0], u)
@@ -141,15 +167,94 @@ func (rw *Rewriter) styleText(data []byte) {
 	if rw.scan.Last {
 		rw.inCSS = false
 	}
+	rw.parsedStyle(data, end)
 	from := rw.cssPos
 	rw.cssPos, rw.hits = rw.css.scan(data[:end], from, rw.scan.Last, rw.opts.MaxHold, rw.hits[:0])
 	for _, h := range rw.hits {
-		d := rw.judgeCSS(data[h.start:h.end])
+		d := rw.judgeLongCSS(data[h.start:h.end])
 		rw.report.decision(d, policy.Style)
 		if d.Action == policy.Block {
 			rw.insert(h.start, cssPrefix)
 		}
 	}
+}
+
+// parsedStyle judges the text of a style element that may stand in svg. There it
+// is not raw: references and comments in it count, so the style sheet may read
+// otherwise than its bytes. Such a sheet is held whole if that reading loads
+// something blocked, or is longer than what is held of an inline script.
+func (rw *Rewriter) parsedStyle(data []byte, end int) {
+	h := &rw.inline
+	if !h.on || !h.style {
+		return
+	}
+	long := end-h.text > rw.opts.MaxInline
+	if !rw.scan.Last && !long {
+		return
+	}
+	h.on = false
+	text := data[h.text:min(end, h.text+rw.opts.MaxInline)]
+	if !bytes.ContainsAny(text, "&<") {
+		return
+	}
+	d := rw.unsure()
+	if !long {
+		d = rw.blockedCSS(textContent(text))
+	}
+	if d.Action != policy.Block {
+		return
+	}
+	rw.attrs = scan.Attrs(rw.attrs[:0], data[:h.end], h.nameEnd)
+	rw.holdStyle(data, h.element, d)
+}
+
+// holdStyle makes the style element whose attributes are in rw.attrs inert, unless
+// its type does so already.
+func (rw *Rewriter) holdStyle(data []byte, e element, d policy.Decision) {
+	rw.renames = rw.renames[:0]
+	css := true
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		if !scan.EqualFold(data[a.Name:a.NameEnd], "type") {
+			continue
+		}
+		v := rw.decode(data[a.Val:a.ValEnd])
+		css = len(rw.renames) > 0 || len(v) == 0 || scan.EqualFold(v, "text/css")
+		rw.renames = append(rw.renames, i)
+	}
+	if css {
+		rw.report.decision(d, policy.Style)
+		rw.hold(e, d, inert)
+	}
+}
+
+// textContent returns the text that the children of an element of svg have
+// together: comments and tags left out, CDATA sections opened, references decoded.
+func textContent(s []byte) []byte {
+	var out []byte
+	for len(s) > 0 {
+		i := bytes.IndexByte(s, '<')
+		if i < 0 {
+			i = len(s)
+		}
+		out = append(out, html.UnescapeString(string(s[:i]))...)
+		s = s[i:]
+		open, end := "<", ">"
+		switch {
+		case bytes.HasPrefix(s, []byte("<!--")):
+			open, end = "<!--", "-->"
+		case bytes.HasPrefix(s, []byte("<![CDATA[")):
+			open, end = "<![CDATA[", "]]>"
+		case len(s) == 0:
+			return out
+		}
+		body, rest, _ := bytes.Cut(s[len(open):], []byte(end))
+		if open == "<![CDATA[" {
+			out = append(out, body...)
+		}
+		s = rest
+	}
+	return out
 }
 
 // judgeData decides about a data: URL by what it carries.
@@ -159,18 +264,25 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 	default:
 		return allowed
 	}
+	if bytes.ContainsAny(u, "\t\n\r") {
+		u = bytes.Map(func(r rune) rune { // as the URL parser does
+			if r == '\t' || r == '\n' || r == '\r' {
+				return -1
+			}
+			return r
+		}, u)
+	}
+	u = trimControl(u)
 	comma := bytes.IndexByte(u, ',')
 	if comma < 0 {
 		return allowed
 	}
 	head, body := u[len("data:"):comma], u[comma+1:]
-	if k != policy.Script {
-		// Pictures and documents of plug-ins run nothing.
-		for _, inert := range []string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "application/pdf", "text/plain", "font/", "application/font"} {
-			if scan.HasPrefixFold(trimSpace(head), inert) {
-				return allowed
-			}
-		}
+	if oddCharset(head) {
+		return rw.unsure()
+	}
+	if inertData(head, k) {
+		return allowed
 	}
 	if len(body) > maxDataCode {
 		return rw.unsure()
@@ -185,16 +297,71 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		rw.calls = calls
 		return d
 	case policy.Style:
-		var s cssScanner
-		_, hits := s.scan(code, 0, true, len(code), nil)
-		for _, h := range hits {
-			if d := rw.judgeCSS(code[h.start:h.end]); d.Action == policy.Block {
-				return d
-			}
-		}
-		return allowed
+		return rw.blockedCSS(code)
+	}
+	if xmlBeyondHTML(head, code) {
+		return rw.unsure()
 	}
 	return rw.judgeDocument(code)
+}
+
+// inertData reports whether a data: URL of this type runs and loads nothing:
+// pictures, fonts, documents of plug-ins.
+func inertData(head []byte, k policy.Kind) bool {
+	if k == policy.Script {
+		return false
+	}
+	head = trimSpace(head)
+	for _, t := range [...]string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "font/", "application/font", "application/x-font", "application/vnd.ms-fontobject"} {
+		if scan.HasPrefixFold(head, t) {
+			return true
+		}
+	}
+	switch k {
+	case policy.Style:
+		// A url() names a picture, but @import may call anything a style sheet.
+		return scan.HasPrefixFold(head, "image/")
+	default:
+		return scan.HasPrefixFold(head, "application/pdf") || scan.HasPrefixFold(head, "text/plain")
+	}
+}
+
+// oddCharset reports whether the head of a data: URL names an encoding that is
+// not ASCII in its markup, or one this package does not know.
+func oddCharset(head []byte) bool {
+	const key = "charset="
+	i := bytes.Index(bytes.ToLower(head), []byte(key))
+	if i < 0 {
+		return false
+	}
+	label, _, _ := bytes.Cut(head[i+len(key):], []byte(";"))
+	switch string(bytes.ToLower(bytes.Trim(label, " \"'"))) {
+	case "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252":
+		return false
+	}
+	return true
+}
+
+// xmlBeyondHTML reports whether a data: document is XML that uses what a reader of
+// HTML does not see: instructions, declarations, references, prefixed names.
+func xmlBeyondHTML(head, doc []byte) bool {
+	if !bytes.Contains(bytes.ToLower(head), []byte("xml")) && !bytes.Contains(bytes.ToLower(head), []byte("xsl")) {
+		return false
+	}
+	doc = bytes.TrimPrefix(doc, []byte("<?xml "))
+	if bytes.Contains(doc, []byte("<?")) || bytes.Contains(doc, []byte("<!")) || bytes.IndexByte(doc, '&') >= 0 {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(doc, '<')
+		if i < 0 {
+			return false
+		}
+		doc = doc[i+1:]
+		if name := doc[:scan.NameEnd(doc, 0)]; bytes.IndexByte(name, ':') >= 0 {
+			return true
+		}
+	}
 }
 
 // judgeDocument decides about a document that cannot be edited in place.

@@ -33,7 +33,7 @@ const (
 // startTag deals with the start tag the scanner found.
 func (rw *Rewriter) startTag(data []byte, open bool) {
 	s := &rw.scan
-	if s.Elem == scan.Style && !open {
+	if s.Elem == scan.Style && !open && !s.Empty {
 		rw.css, rw.inCSS, rw.cssPos = cssScanner{}, true, s.End
 	}
 	if rw.long.on {
@@ -41,8 +41,9 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 		return
 	}
 	if s.End-s.Start > rw.opts.MaxHold {
-		rw.enterLong(data, s.Start)
-		rw.endLong(data)
+		if rw.enterLong(data, s.Start); rw.err == nil {
+			rw.endLong(data)
+		}
 		if rw.cand.on {
 			rw.cand.long = append(rw.cand.long, s.Start)
 		}
@@ -55,12 +56,16 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 		start: s.Start, nameEnd: s.NameEnd, end: s.End, elem: s.Elem, foreign: s.Foreign(),
 		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign(),
 	}
-	if e.elem == scan.Script && e.stubs {
-		rw.flushStubs(e.start)
+	if e.elem == scan.Script && e.stubs && len(rw.later) > 0 {
+		rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
+		rw.flushStubs(e.start, data)
 	}
 	rw.judgeTag(data, e)
-	if open {
-		rw.inline.on = false
+	if open || s.Empty {
+		rw.inline.on = false // no text follows
+	}
+	if e.elem == scan.Style && rw.inCSS && e.foreign {
+		rw.inline = inlineHold{on: true, style: true, element: e, text: e.end}
 	}
 }
 
@@ -68,22 +73,18 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 func (rw *Rewriter) judgeTag(data []byte, e element) {
 	rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
 	rw.renames = rw.renames[:0]
-	kind := policy.Image
+	kind, idle := policy.Image, false // idle: the element itself loads nothing
 	switch e.elem {
 	case scan.Script:
 		rw.scriptTag(data, e)
 		return
 	case scan.Base:
-		rw.baseTag(data)
-		return
+		rw.baseTag(data, e)
 	case scan.Link:
-		if kind = rw.linkKind(data); kind == noKind {
-			return
-		}
+		kind = rw.linkKind(data)
+		idle = kind == noKind
 	case scan.Meta:
-		if !rw.isRefresh(data) {
-			return
-		}
+		idle = !rw.isRefresh(data)
 	}
 	var first, blocked policy.Decision
 	var firstKind, blockedKind policy.Kind
@@ -95,10 +96,10 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 		if r == noRole && e.foreign && takesPaint(name) {
 			r, k = roleStyle, policy.Image
 		}
-		if r == noRole {
+		if r == noRole || idle && !anywhere(r, k) {
 			continue
 		}
-		if e.elem == scan.Link {
+		if e.elem == scan.Link && !anywhere(r, k) {
 			k = kind
 		}
 		d, ok := rw.judgeAttr(data, e, a, r, k)
@@ -120,6 +121,12 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 	case seen:
 		rw.report.decision(first, firstKind)
 	}
+}
+
+// anywhere reports whether an attribute of this role loads something on every
+// element: style, background, ping, event handlers.
+func anywhere(r role, k policy.Kind) bool {
+	return r == roleStyle || r == roleEvent || r == roleURLs || r == roleURL && k == policy.Image
 }
 
 // noKind says that a link element loads nothing.
@@ -183,6 +190,11 @@ func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k po
 					return d, true
 				}
 				ok = true
+			}
+		}
+		if r == roleValues {
+			if c := rw.blockedCSS(rw.decode(raw)); c.Action == policy.Block {
+				return c, true // an animated property, not an address
 			}
 		}
 	case roleRefresh:
@@ -332,17 +344,39 @@ func takesPaint(name []byte) bool {
 	return false
 }
 
-// baseTag follows <base href>.
-func (rw *Rewriter) baseTag(data []byte) {
-	if rw.scan.InTemplate > 0 || rw.scan.Foreign() {
-		return // neither is a base element of the document
-	}
-	for _, a := range rw.attrs {
-		if scan.EqualFold(data[a.Name:a.NameEnd], "href") {
+// baseTag follows <base href>. A base on a blocked vendor's host is held wherever
+// it stands, since it also counts for references in front of it, and preload
+// scanners take it from places where the document does not.
+func (rw *Rewriter) baseTag(data []byte, e element) {
+	counts := rw.scan.InTemplate == 0 && !rw.scan.Foreign() && !rw.scan.InNoscript
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		if !scan.EqualFold(data[a.Name:a.NameEnd], "href") {
+			continue
+		}
+		if rw.baseHref(data, a) {
+			rw.insert(a.Name, "data-cg-")
+		} else if counts {
 			rw.base.rebase(rw.decode(data[a.Val:a.ValEnd]))
-			return
+			counts = false
 		}
 	}
+}
+
+// baseHref reports whether a base's href must be held, and counts that.
+func (rw *Rewriter) baseHref(data []byte, a *scan.Attr) bool {
+	var loc policy.Location
+	if a.ValEnd-a.Name > rw.opts.MaxHold || rw.base.resolve(rw.decode(data[a.Val:a.ValEnd]), &loc) != urlNet {
+		return a.ValEnd-a.Name > rw.opts.MaxHold && rw.unsure().Action == policy.Block
+	}
+	// As for a connection: whatever path a reference adds.
+	loc.Path, loc.Query = rootPath, nil
+	d := rw.page.Bound.Resource(policy.Hint, loc)
+	if d.Action != policy.Block || d.Vendor == nil {
+		return false
+	}
+	rw.report.decision(d, policy.Hint)
+	return true
 }
 
 // isRefresh reports whether the meta element is a refresh.
@@ -391,7 +425,7 @@ func relKind(word []byte) policy.Kind {
 		return policy.Image
 	case scan.EqualFold(word, "preload"), scan.EqualFold(word, "prefetch"),
 		scan.EqualFold(word, "prerender"), scan.EqualFold(word, "preconnect"),
-		scan.EqualFold(word, "dns-prefetch"), scan.EqualFold(word, "manifest"),
+		scan.EqualFold(word, "dns-prefetch"), scan.EqualFold(word, "manifest"), scan.EqualFold(word, "next"),
 		scan.EqualFold(word, "compression-dictionary"):
 		return policy.Hint
 	}

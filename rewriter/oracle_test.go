@@ -167,6 +167,9 @@ func (o *oracle) element(n *html.Node, scripting bool, depth int) {
 			}
 		}
 	case "style":
+		if typ, _ := attr("type"); typ != "" && !strings.EqualFold(typ, "text/css") {
+			return
+		}
 		if n.FirstChild != nil {
 			o.style("style", n.FirstChild.Data)
 		}

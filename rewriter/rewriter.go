@@ -160,7 +160,7 @@ func (rw *Rewriter) Write(p []byte) (int, error) {
 	}
 	hold := rw.run(data, false)
 	if rw.err == nil {
-		rw.emit(data, hold)
+		rw.emit(data, hold, false)
 	}
 	if rw.err != nil {
 		return 0, rw.err
@@ -182,8 +182,10 @@ func (rw *Rewriter) Close() error {
 	data := rw.buf
 	rw.run(data, true)
 	if rw.err == nil {
-		rw.flushStubs(len(data))
-		rw.emit(data, len(data))
+		if s := &rw.scan; !s.Open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.InFrameset() {
+			rw.flushStubs(len(data), nil)
+		}
+		rw.emit(data, len(data), true)
 	}
 	if rw.err != nil {
 		return rw.err
@@ -204,6 +206,9 @@ func (rw *Rewriter) keep(data []byte, hold int) {
 	}
 	rw.scan.Shift(hold)
 	rw.sent -= hold
+	for i := range rw.edits {
+		rw.edits[i].pos -= hold
+	}
 	rw.inline.shift(hold)
 	rw.cssPos -= hold
 	rw.long.shift(hold)
@@ -217,6 +222,10 @@ func (rw *Rewriter) run(data []byte, eof bool) (hold int) {
 		ev := rw.scan.Next(data, eof)
 		if rw.long.on && !rw.scan.Long {
 			rw.long = longTag{} // the tag was none: its end lay inside it
+		}
+		if rw.scan.Tangled {
+			rw.err = ErrTangled
+			return 0
 		}
 		if rw.scan.Diverged && !rw.cand.on {
 			rw.cand = candidates{on: true, pos: rw.scan.DivergedAt}
@@ -244,7 +253,7 @@ func (rw *Rewriter) pause(data []byte, eof bool) int {
 	}
 	hold := rw.scan.Hold
 	if rw.long.on {
-		hold = rw.longAttrs(data, len(data), false)
+		hold = min(hold, rw.longAttrs(data, len(data), false))
 	}
 	if rw.inline.on {
 		hold = min(hold, rw.inline.start)
@@ -254,6 +263,9 @@ func (rw *Rewriter) pause(data []byte, eof bool) int {
 	}
 	if rw.cand.on {
 		hold = min(hold, rw.candidates(data, eof))
+	}
+	if rw.scan.Tangled {
+		rw.err = ErrTangled
 	}
 	return hold
 }
@@ -267,19 +279,28 @@ func (rw *Rewriter) insert(pos int, text ...string) {
 	rw.edits = append(rw.edits, edit{pos, from, len(rw.ins)})
 }
 
-// emit writes data[sent:to] with the edits in it.
-func (rw *Rewriter) emit(data []byte, to int) {
-	if len(rw.edits) == 0 {
+// emit writes data[sent:to] with the edits in it. Edits at to or behind wait:
+// another reading may still have something to say about the bytes in between.
+func (rw *Rewriter) emit(data []byte, to int, eof bool) {
+	rw.sortEdits()
+	n := len(rw.edits)
+	for n > 0 && !eof && rw.edits[n-1].pos >= to {
+		n--
+	}
+	if n == 0 {
 		if rw.sent < to {
 			rw.write(data[rw.sent:to])
 			rw.sent = to
 		}
 		return
 	}
-	rw.sortEdits()
 	const direct = 8 << 10 // longer untouched stretches are not copied
 	out := rw.out[:0]
-	for _, e := range rw.edits {
+	for _, e := range rw.edits[:n] {
+		if e.pos < rw.sent {
+			rw.err = ErrTangled // a decision that came too late
+			return
+		}
 		if e.pos > rw.sent {
 			if gap := data[rw.sent:e.pos]; len(gap) < direct {
 				out = append(out, gap...)
@@ -303,7 +324,10 @@ func (rw *Rewriter) emit(data []byte, to int) {
 		rw.sent = to
 	}
 	rw.write(out)
-	rw.out, rw.edits, rw.ins = out[:0], rw.edits[:0], rw.ins[:0]
+	rw.out = out[:0]
+	if rw.edits = rw.edits[:copy(rw.edits, rw.edits[n:])]; len(rw.edits) == 0 {
+		rw.ins = rw.ins[:0]
+	}
 }
 
 func (rw *Rewriter) write(b []byte) {

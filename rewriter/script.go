@@ -15,6 +15,7 @@ import (
 type inlineHold struct {
 	on    bool
 	rules bool // speculation rules: not code, but URLs to load
+	style bool // a style element of svg: its text is parsed
 	element
 	text int // where its text begins
 }
@@ -39,12 +40,13 @@ const inert = " type=text/plain"
 
 // scriptTag deals with a script start tag whose attributes are in rw.attrs.
 func (rw *Rewriter) scriptTag(data []byte, e element) {
+	rw.generic(data, e)
 	typ := rw.scriptType(data)
 	if typ == isData {
 		return
 	}
-	if d, kind, source, ok := rw.scriptSource(data, e); ok {
-		rw.report.decision(d, kind)
+	if d, source, ok := rw.scriptSource(data, e); ok {
+		rw.report.decision(d, policy.Script)
 		if d.Action == policy.Block {
 			rw.holdScript(data, e, d)
 			return
@@ -64,19 +66,11 @@ func (rw *Rewriter) scriptTag(data []byte, e element) {
 // scriptSource judges the script's sources; ok is false if it has none. Only an
 // svg script loads its href, but where it stands is not always known. source
 // says that there is a src, so that the element's text is not run.
-func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, k policy.Kind, source, ok bool) {
-	var event policy.Decision
-	held := false
+func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, source, ok bool) {
 	for i := range rw.attrs {
 		a := &rw.attrs[i]
 		name := data[a.Name:a.NameEnd]
 		src := scan.EqualFold(name, "src")
-		if r, _ := attrRole(scan.Script, name); r == roleEvent {
-			if v, _ := rw.judgeCode(rw.decode(data[a.Val:a.ValEnd]), e); v.Action == policy.Block {
-				event, held = v, true
-			}
-			continue
-		}
 		if !src && !(e.foreign && (scan.EqualFold(name, "href") || scan.EqualFold(name, "xlink:href"))) {
 			continue
 		}
@@ -89,10 +83,23 @@ func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, k p
 			d, ok = v, true
 		}
 	}
-	if held && !(ok && d.Action == policy.Block) {
-		return event, policy.Inline, source, true
+	return d, source, ok || source
+}
+
+// generic judges the attributes of a script element that load something on any
+// element. They are held on their own: the script may be another's.
+func (rw *Rewriter) generic(data []byte, e element) {
+	for i := range rw.attrs {
+		a := &rw.attrs[i]
+		r, k := attrRole(scan.Script, data[a.Name:a.NameEnd])
+		if r == noRole {
+			continue
+		}
+		if d, ok := rw.judgeAttr(data, e, a, r, k); ok && d.Action == policy.Block {
+			rw.report.decision(d, k)
+			rw.insert(a.Name, "data-cg-")
+		}
 	}
-	return d, policy.Script, source, ok || source
 }
 
 // holdScript makes a script element inert: the type says text, every old type
@@ -104,12 +111,11 @@ func (rw *Rewriter) holdScript(data []byte, e element, d policy.Decision) {
 	for i := range rw.attrs {
 		a := &rw.attrs[i]
 		name := data[a.Name:a.NameEnd]
-		r, _ := attrRole(scan.Script, name)
 		switch {
 		case scan.EqualFold(name, "nonce"):
 			nonce = a
 		case scan.EqualFold(name, "type"), scan.EqualFold(name, "src"), scan.EqualFold(name, "href"),
-			scan.EqualFold(name, "xlink:href"), r == roleEvent:
+			scan.EqualFold(name, "xlink:href"):
 			rw.renames = append(rw.renames, i)
 		}
 	}
@@ -144,7 +150,7 @@ func classifyType(t []byte) scriptType {
 	if i := bytes.IndexByte(t, ';'); i >= 0 {
 		t = trimSpace(t[:i])
 	}
-	if scan.EqualFold(t, "speculationrules") {
+	if scan.EqualFold(t, "speculationrules") || scan.EqualFold(t, "webbundle") {
 		return isRules
 	}
 	var low [64]byte
@@ -177,7 +183,7 @@ func trimSpace(s []byte) []byte { return bytes.Trim(s, " \t\n\f\r") }
 // scriptText follows the text of a script element.
 func (rw *Rewriter) scriptText(data []byte) {
 	h := &rw.inline
-	if !h.on {
+	if !h.on || h.style {
 		return
 	}
 	s := &rw.scan
@@ -239,13 +245,16 @@ func (rw *Rewriter) nonce(data []byte) *scan.Attr {
 
 // judgeRules decides about speculation rules: the quoted strings that are URLs.
 func (rw *Rewriter) judgeRules(text []byte) policy.Decision {
+	if bytes.Contains(text, []byte(`"where"`)) && !ownLinks(text) {
+		return rw.unsure()
+	}
 	for {
 		i := bytes.IndexByte(text, '"')
 		if i < 0 {
 			return allowed
 		}
 		text = text[i+1:]
-		end := skipTo(text, 0, '"')
+		end := stringEnd(text)
 		if end < 0 {
 			return allowed
 		}
@@ -255,7 +264,7 @@ func (rw *Rewriter) judgeRules(text []byte) policy.Decision {
 			rw.plain = unescapeJSON(rw.plain[:0], v)
 			v = rw.plain
 		}
-		if bytes.IndexByte(v, '/') < 0 {
+		if !bytes.ContainsAny(v, `:/\`) {
 			continue // a key or keyword
 		}
 		if d := rw.judgeURL(v, policy.Hint); d.Action == policy.Block {
@@ -264,13 +273,38 @@ func (rw *Rewriter) judgeRules(text []byte) policy.Decision {
 	}
 }
 
+// stringEnd returns where the JSON string ends whose text is at the start of s, -1
+// if it does not.
+func stringEnd(s []byte) int {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return -1
+}
+
+// ownLinks reports whether document rules that take links from the page name the
+// addresses they mean. Without, or with only exceptions, they take any vendor's.
+func ownLinks(rules []byte) bool {
+	names := func(key string) bool { return bytes.Contains(rules, []byte(key)) }
+	return names(`"href_matches"`) && (names(`"and"`) || !names(`"not"`) && !names(`"or"`))
+}
+
 // unescapeJSON appends the text of the JSON string s (RFC 8259, section 7). Pairs
 // of surrogates are not joined: no host is written in them.
 func unescapeJSON(dst, s []byte) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+1 < len(s) {
 			i++
-			if s[i] == 'u' {
+			switch s[i] {
+			case 't', 'n', 'r', 'b', 'f':
+				dst = append(dst, '\n') // controls; a URL parser drops or escapes them
+				continue
+			case 'u':
 				if i+4 < len(s) {
 					var r rune
 					for _, c := range s[i+1 : i+5] {
@@ -329,10 +363,15 @@ func (rw *Rewriter) hasStub(v *policy.Vendor) bool {
 	return false
 }
 
-// flushStubs inserts the stubs that event handlers asked for.
-func (rw *Rewriter) flushStubs(pos int) {
+// flushStubs inserts the stubs that event handlers asked for, in front of the
+// script whose attributes are in rw.attrs, or at the end if data is nil.
+func (rw *Rewriter) flushStubs(pos int, data []byte) {
+	var nonce *scan.Attr
+	if data != nil {
+		nonce = rw.nonce(data)
+	}
 	for _, v := range rw.later {
-		rw.stub(pos, v, nil, nil)
+		rw.stub(pos, v, data, nonce)
 	}
 	rw.later = rw.later[:0]
 }

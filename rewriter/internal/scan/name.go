@@ -38,6 +38,7 @@ const (
 	FeImage
 	Animate
 	Set
+	Col
 )
 
 // watched lists every named element but Other.
@@ -48,7 +49,7 @@ var watched = map[string]Elem{
 	"svg": SVG, "math": Math, "frame": Frame, "object": Object, "embed": Embed,
 	"img": Img, "image": Image, "source": Source, "video": Video, "audio": Audio,
 	"track": Track, "input": Input, "link": Link, "meta": Meta, "base": Base,
-	"use": Use, "feimage": FeImage, "animate": Animate, "set": Set,
+	"use": Use, "feimage": FeImage, "animate": Animate, "set": Set, "col": Col,
 }
 
 const maxName = 9 // bytes of the longest watched name
@@ -83,7 +84,7 @@ func ElemOf(name []byte) Elem {
 var rawEnd = [...]string{
 	Script: "script", Style: "style", Title: "title", Textarea: "textarea", Xmp: "xmp",
 	Iframe: "iframe", Noembed: "noembed", Noframes: "noframes", Plaintext: "plaintext",
-	Set: "",
+	Col: "",
 }
 
 // fold maps ASCII upper case to lower case and leaves every other byte alone.

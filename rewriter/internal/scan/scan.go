@@ -60,6 +60,15 @@ type Scanner struct {
 	Long  bool
 	Flags uint8 // of a start tag: not 0 if any of its attributes may load something on any element
 
+	// Empty: the start tag is an empty element of svg or math, so no text of it
+	// follows, whatever its name.
+	Empty bool
+	// Open: the input ended inside a tag, a comment or the text of an element.
+	Open bool
+	// Tangled: the tag at hand outgrew what the caller holds and has an end tag
+	// of noscript inside. It cannot be judged in every reading any more.
+	Tangled bool
+
 	// Diverged: from DivergedAt on the readings of this document may differ.
 	Diverged   bool
 	DivergedAt int
@@ -79,6 +88,8 @@ type Scanner struct {
 	dashes   uint8 // of an escaped script: '-' seen in a row, at most 2
 	cdata    uint8 // of ambiguous raw text: 0 none, 1 inside a CDATA section; see ambiguous
 	brackets uint8 // of that CDATA section: ']' seen in a row, at most 2
+	ghost    Elem  // an Empty element that preload scanners take for an open one
+	columns  bool  // a col stands in a template: its other start tags may count for nothing
 	sel      bool
 	frameset bool
 	foreign  foreign
@@ -88,15 +99,25 @@ type Scanner struct {
 // Foreign reports whether the scanner stands inside svg or math, or may do so.
 func (s *Scanner) Foreign() bool { return s.foreign.active() }
 
+// InFrameset reports whether a frameset was seen.
+func (s *Scanner) InFrameset() bool { return s.frameset }
+
 // InTag reports whether a tag is open, and where it begins.
 func (s *Scanner) InTag() (begin int, ok bool) { return s.begin, s.mode == inTag }
 
-// TagEnd returns the position behind the '>' that ends the tag beginning at
-// data[i], or len(data) and false if the data ends first.
-func TagEnd(data []byte, i int) (end int, ok bool) {
+// A TagWalk looks for the end of one tag and goes on where it stopped when more
+// of the tag is there. The zero value begins at Pos.
+type TagWalk struct {
+	Pos   int // behind the tag's '<' at first, then how far it got
+	state tagState
+}
+
+// End returns the position behind the '>' that ends the tag, or len(data) and
+// false if the data ends first.
+func (w *TagWalk) End(data []byte) (end int, ok bool) {
 	var flags uint8
-	end, _, ok = walkTag(data, i+1, inName, &flags)
-	return end, ok
+	w.Pos, w.state, ok = walkTag(data, w.Pos, w.state, &flags)
+	return w.Pos, ok
 }
 
 // Shift tells the scanner that n bytes were dropped from the front of the data.
@@ -235,6 +256,7 @@ func (s *Scanner) declaration(data []byte, i int, eof bool) Event {
 // begins in data, any longer. The scanner remembers its name.
 func (s *Scanner) Outgrown(data []byte) {
 	s.Long = true
+	s.Tangled = s.InNoscript && indexEndTag(data, s.begin+1, min(s.pos, len(data)), "noscript") >= 0
 	i := s.begin + 1
 	if data[i] == '/' {
 		i++
@@ -249,15 +271,13 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 	from := s.pos
 	i, st, ok := walkTag(data, s.pos, s.tag, &s.Flags)
 	s.pos, s.tag = i, st
-	if s.InNoscript && (ok || eof || s.Long) {
+	if s.InNoscript && s.Long {
+		s.Tangled = s.Tangled || indexEndTag(data, max(0, from-len(noscriptEnd)), i, "noscript") >= 0
+	} else if s.InNoscript && (ok || eof) {
 		// With scripting on, noscript ends here whatever the tag says.
-		begin := s.begin
-		if s.Long {
-			begin = max(0, from-len("</noscript"))
-		}
-		if at := indexEndTag(data, begin+1, i, "noscript"); at >= 0 {
-			s.diverge(begin)
-			s.pos, s.mode, s.InNoscript, s.Long = at, inData, false, false
+		if at := indexEndTag(data, s.begin+1, i, "noscript"); at >= 0 {
+			s.diverge(s.begin)
+			s.pos, s.mode, s.InNoscript = at, inData, false
 			return again
 		}
 	}
@@ -265,13 +285,19 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 		s.Hold = s.begin
 		if s.Long {
 			s.Hold = i
+			if s.InNoscript {
+				s.Hold = max(0, s.begin, i-len(noscriptEnd)) // part of an end tag, perhaps
+			}
 		}
 		return More
 	}
+	s.Open = !ok
+	s.ghostEnd(data, max(0, s.begin), i)
 	s.Start, s.End, s.mode = s.begin, i, inData
 	if s.Long {
 		if s.end {
 			s.endTag(s.long.name[:s.long.n])
+			s.Long = false
 			return again
 		}
 	} else {
@@ -286,6 +312,19 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 		return OpenTag
 	}
 	return s.startTag(data)
+}
+
+const noscriptEnd = "</noscript"
+
+// ghostEnd looks for the end tag of an empty element of svg inside a token.
+// Preload scanners do not know that "/>" closes it: for them its text ends here.
+func (s *Scanner) ghostEnd(data []byte, from, to int) {
+	if s.ghost == Other {
+		return
+	}
+	if at := indexEndTag(data, from+1, to, rawEnd[s.ghost]); at >= 0 {
+		s.diverge(at)
+	}
 }
 
 // indexEndTag finds "</name" in data[from:to], folding ASCII case; -1 if absent.
@@ -307,10 +346,10 @@ func indexEndTag(data []byte, from, to int, name string) int {
 // startTag follows the start tag [Start, End). It is an event only if somebody
 // may want to look at it.
 func (s *Scanner) startTag(data []byte) Event {
-	empty := false // surely an empty element, so no text follows
+	s.Empty = false
 	if s.foreign.active() || s.Elem == SVG || s.Elem == Math {
 		closed := selfClosing(data[:s.End], s.tag)
-		empty = closed && s.foreign.inForeign()
+		s.Empty = closed && s.foreign.inForeign()
 		if s.Long {
 			s.foreign.lost = true // its attributes are not known
 		} else {
@@ -323,7 +362,9 @@ func (s *Scanner) startTag(data []byte) Event {
 		}
 		return StartTag
 	}
-	if rawEnd[s.Elem] != "" && !empty {
+	if rawEnd[s.Elem] != "" && s.Empty {
+		s.ghost = s.Elem
+	} else if rawEnd[s.Elem] != "" {
 		s.raw, s.escape, s.cdata, s.mode = s.Elem, 0, 0, inRaw
 		if s.Elem == Script {
 			s.mode = inScript
@@ -331,7 +372,11 @@ func (s *Scanner) startTag(data []byte) Event {
 	}
 	switch s.Elem {
 	case Template:
-		s.InTemplate++
+		if !s.foreign.active() {
+			s.InTemplate++
+		}
+	case Col:
+		s.columns = s.columns || s.InTemplate > 0
 	case Select:
 		s.sel = true
 	case Frameset:
@@ -346,9 +391,14 @@ func (s *Scanner) endTag(name []byte) {
 	if s.foreign.active() {
 		s.foreign.end(name)
 	}
-	switch ElemOf(name) {
+	e := ElemOf(name)
+	if e == s.ghost {
+		s.ghost = Other
+	}
+	switch e {
 	case Template:
 		s.InTemplate = max(0, s.InTemplate-1)
+		s.columns = s.columns && s.InTemplate > 0
 	case Select:
 		s.sel = false
 	case Noscript:

@@ -4,10 +4,11 @@ import "bytes"
 
 // ambiguous reports whether the text of the raw text element at hand is markup
 // in another reading: inside svg and math the names mean ordinary elements,
-// older parsers ignore them in select, and a frameset page ignores them too.
+// older parsers ignore them in select, and a frameset page ignores them too, as
+// does a template behind a col.
 // Scripts run in a select in every reading.
 func (s *Scanner) ambiguous() bool {
-	return s.foreign.active() || s.frameset || s.sel && s.raw != Script
+	return s.foreign.active() || s.frameset || s.columns || s.sel && s.raw != Script
 }
 
 // text reports the piece [from, to) of the element's text if it is one whose
@@ -47,6 +48,14 @@ func (s *Scanner) endAt(data []byte, i int, eof bool) endKind {
 		switch k := endTagIs(rest, rawEnd[s.raw], eof); k {
 		case ownEnd, unknown:
 			return k
+		}
+	}
+	if s.ghost != Other {
+		switch endTagIs(rest, rawEnd[s.ghost], eof) {
+		case ownEnd:
+			s.diverge(i)
+		case unknown:
+			return unknown
 		}
 	}
 	if s.InNoscript {
@@ -118,6 +127,7 @@ func (s *Scanner) rawText(data []byte, eof bool) Event {
 func (s *Scanner) pause(data []byte, from, to int, eof bool) Event {
 	s.inSection(data[from:to])
 	if eof {
+		s.Open = true
 		return s.text(from, to, true)
 	}
 	if ev := s.text(from, to, false); ev != again {
@@ -300,13 +310,19 @@ func (s *Scanner) skipped(data []byte, from, end, keep int, eof bool) Event {
 			s.pos, s.mode, s.InNoscript = at, inData, false
 			return again
 		}
-		keep = max(keep, len("</noscript"))
+		keep = max(keep, len(noscriptEnd))
+	}
+	if s.ghost != Other {
+		keep = max(keep, len(noscriptEnd)) // longer than any other end tag
 	}
 	if end >= 0 {
+		s.ghostEnd(data, from, end)
 		s.pos, s.mode = end, inData
 		return again
 	}
+	s.ghostEnd(data, from, len(data))
 	if eof {
+		s.Open = true
 		return s.need(len(data), eof)
 	}
 	s.pos = max(from, len(data)-keep)

@@ -16,7 +16,11 @@ const (
 	// headSize is how many bytes of a page are looked at before its headers
 	// leave: what browsers read to find a declared character set (HTML Standard,
 	// "prescan a byte stream"). Sniffing the type needs less.
-	headSize = 1024
+	headSize = rewriter.PrescanBytes
+
+	// maxHead bounds the bytes looked at if the first ones leave the character set
+	// open.
+	maxHead = 8 << 10
 
 	// maxRaw bounds the compressed bytes kept while the first bytes they decode
 	// to are awaited. Codings yield something long before.
@@ -104,16 +108,20 @@ func (w *responseWriter) keepRaw(p []byte) {
 
 // decoded takes bytes of the decoded body.
 func (w *responseWriter) decoded(p []byte) error {
-	if w.stage == stageHold {
-		n := min(len(p), headSize-len(w.head))
+	for w.stage == stageHold && len(p) > 0 {
+		n := min(len(p), w.enough-len(w.head))
 		w.head = append(w.head, p[:n]...)
-		if len(w.head) < headSize {
+		p = p[n:]
+		if len(w.head) < w.enough {
 			return nil
 		}
-		if err := w.settle(); err != nil {
+		if w.charsetOpen() {
+			w.enough = min(2*w.enough, maxHead)
+			continue
+		}
+		if err := w.settle(false); err != nil {
 			return err
 		}
-		p = p[n:]
 	}
 	return w.through(p)
 }
@@ -133,10 +141,19 @@ func (w *responseWriter) through(p []byte) error {
 	return err
 }
 
+// charsetOpen reports whether more bytes are worth waiting for: of a page that is
+// to be rewritten, and whose character set they may tell. Sent without one, the
+// page could still choose any, also those that cannot be rewritten.
+func (w *responseWriter) charsetOpen() bool {
+	return len(w.head) < maxHead && !w.v.open && (!w.sniff || rewriter.Sniff(w.head)) &&
+		rewriter.CharsetMore(w.Header(), w.head)
+}
+
 // settle decides from the first bytes, sends the headers and then these bytes.
-func (w *responseWriter) settle() error {
+// whole says that these are all there are.
+func (w *responseWriter) settle(whole bool) error {
 	h := w.Header()
-	label, readable := rewriter.Charset(h, w.head)
+	label, readable := rewriter.Charset(h, w.head, whole)
 	switch {
 	case w.sniff && !rewriter.Sniff(w.head):
 		if !w.v.open && w.v.mayBePage {
@@ -191,11 +208,12 @@ func (w *responseWriter) startRewriting(h http.Header, label string) {
 	rewriter.PinCharset(h, label)
 	w.rw = w.h.rewriters.Get().(*rewriter.Rewriter)
 	w.rw.Reset(client{w}, rewriter.Page{
-		Bound:  w.v.bound,
-		Scheme: w.v.scheme,
-		Host:   w.v.host,
-		Path:   w.v.path,
-		Stubs:  true,
+		Bound:   w.v.bound,
+		Scheme:  w.v.scheme,
+		Host:    w.v.host,
+		Path:    w.v.path,
+		Charset: label,
+		Stubs:   true,
 	})
 	w.send(stageRewrite, outcomeRewritten)
 }
@@ -206,7 +224,7 @@ func (w *responseWriter) decideEarly() {
 	if len(w.head) == 0 || w.err != nil || bomStart(w.head) || w.sniff && rewriter.SniffMore(w.head) {
 		return
 	}
-	w.guard(w.settle)
+	w.guard(func() error { return w.settle(false) })
 }
 
 // bomStart reports whether b could become a byte order mark.
@@ -282,7 +300,12 @@ func (w *responseWriter) refuse(why reason) {
 	if w.v.method != http.MethodHead {
 		if _, err := (client{w}).Write([]byte(refusal)); err != nil {
 			w.err = err
+			return
 		}
+	}
+	// The site may go on for long before its handler returns.
+	if err := w.flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		w.err, w.gone = err, true
 	}
 }
 

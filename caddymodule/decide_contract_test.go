@@ -23,9 +23,12 @@ func TestContractEarlyDecision(t *testing.T) {
 		want        string // Content-Type
 	}{
 		"mark cut":        {"text/html; charset=iso-8859-1", []string{"\xef", "\xbb", "\xbf" + script}, "text/html; charset=utf-8"},
-		"no mark":         {"text/html", []string{"<p>", script}, "text/html; charset=windows-1252"},
-		"sniffed blanks":  {"unknown/unknown", []string{" ", "\n", script}, "text/html; charset=windows-1252"},
-		"sniffed cut":     {"unknown/unknown", []string{"<", "!DOC", "TYPE html>" + script}, "text/html; charset=windows-1252"},
+		"no mark":         {"text/html", []string{"<p>", script}, "text/html; charset=utf-8"},
+		"sniffed blanks":  {"unknown/unknown", []string{" ", "\n", script}, "text/html; charset=utf-8"},
+		"sniffed cut":     {"unknown/unknown", []string{"<", "!DOC", "TYPE html>" + script}, "text/html; charset=utf-8"},
+		"head alone":      {"text/html", []string{"<!doctype html><html><head>", "<meta charset=utf-8><title>é</title>" + script}, "text/html; charset=utf-8"},
+		"late iso-2022":   {"text/html", []string{"<head>", "<meta charset=iso-2022-jp>" + script}, "text/html; charset=utf-8"},
+		"latin":           {"text/html", []string{"<title>caf\xe9</title>", script}, "text/html; charset=windows-1252"},
 		"sniffed no page": {"unknown/unknown", []string{"{", script}, "unknown/unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +65,21 @@ func TestContractA5HeadersSurvive(t *testing.T) {
 	}
 }
 
+// A16: trailers set no cookies however they are spelled.
+func TestDropCookies(t *testing.T) {
+	for _, header := range []bool{true, false} {
+		h := http.Header{
+			"Set-Cookie": {"a=1"}, "set-cookie": {"a=1"}, "SET-COOKIE": {"a=1"}, "Set-Cookie2": {"a=1"},
+			http.TrailerPrefix + "Set-Cookie": {"a=1"}, http.TrailerPrefix + "sEt-cookie": {"a=1"}, http.TrailerPrefix + "X": {"1"},
+		}
+		dropCookies(h, header)
+		want := map[bool]int{true: 2, false: 5}[header]
+		if len(h) != want || h["Set-Cookie2"] == nil || h[http.TrailerPrefix+"X"] == nil {
+			t.Errorf("header %v: left %v", header, h)
+		}
+	}
+}
+
 // After our own answer an endless site is told to stop; a short one is not.
 func TestContractDropped(t *testing.T) {
 	stopped := make(chan bool, 1)
@@ -93,6 +111,55 @@ func TestContractDropped(t *testing.T) {
 	case <-stopped:
 	case <-time.After(5 * time.Second):
 		t.Error("the site still sends")
+	}
+}
+
+// The visitor gets all of our answer however much the site sends, and keeps the
+// connection.
+func TestContractDroppedWhole(t *testing.T) {
+	addr := raw(t, func(c net.Conn, _ *http.Request) {
+		const size = 4 << 20
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: foo\r\nContent-Length: %d\r\n\r\n", size)
+		io.WriteString(c, strings.Repeat("x", size))
+	})
+	g := start(t, proxy(addr))
+	c, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	br := bufio.NewReader(c)
+	for i := range 3 {
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", g.addr)
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil || resp.StatusCode != 502 {
+			t.Fatalf("request %d: %v, %v", i, resp, err)
+		}
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != refusal {
+			t.Fatalf("request %d: %q, %v", i, body, err)
+		}
+	}
+	eventually(t, "counted as blocked", func() bool { return g.outcome(outcomeBlocked) == 3 })
+}
+
+// Our answer does not wait for a site that sends on slowly, and is final when the
+// handlers behind fail.
+func TestContractDroppedEarly(t *testing.T) {
+	release := make(chan bool)
+	addr := raw(t, func(c net.Conn, _ *http.Request) {
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: foo\r\nContent-Length: 9000\r\n\r\nx")
+		<-release
+	})
+	g := start(t, proxy(addr))
+	got := g.get("/")
+	close(release)
+	if got.StatusCode != 502 || got.body != refusal || got.err != nil {
+		t.Errorf("%d %q, %v", got.StatusCode, got.body, got.err)
+	}
+	g = start(t, "handle_errors {\nrespond more\n}\nroute {\nconsent\nheader Content-Encoding foo\nconsent_test_fail\n}")
+	if got := g.get("/"); got.StatusCode != 502 || got.body != refusal || got.err != nil {
+		t.Errorf("%d %q, %v", got.StatusCode, got.body, got.err)
 	}
 }
 

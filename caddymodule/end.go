@@ -45,7 +45,7 @@ func (w *responseWriter) finishBody() error {
 		}
 	}
 	if w.stage == stageHold {
-		if err := w.settle(); err != nil {
+		if err := w.settle(true); err != nil {
 			return err
 		}
 	}
@@ -66,8 +66,11 @@ func (w *responseWriter) endFailed(err error) error {
 		w.count()
 		return err
 	}
-	if w.stage == stagePass {
+	switch w.stage {
+	case stagePass:
 		return w.conclude(err)
+	case stageDrop:
+		return w.conclude(nil) // we have answered, whatever the site does
 	}
 	if w.err == nil {
 		w.did, w.err = outcomeAborted, errBroken
@@ -89,6 +92,12 @@ func (w *responseWriter) conclude(err error) error {
 		panic(http.ErrAbortHandler) // the only way net/http offers
 	}
 	return err
+}
+
+// toldToStop reports whether the handlers behind were made to fail by us, after
+// we had answered in full.
+func (w *responseWriter) toldToStop() bool {
+	return w.stage == stageDrop && w.dropped > maxDropped
 }
 
 // abandon is called when the handlers behind panicked, as Caddy's reverse proxy

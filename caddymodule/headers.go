@@ -24,7 +24,7 @@ func (w *responseWriter) inform(status int) {
 	}
 	h := w.Header()
 	saved := h.Clone()
-	h.Del("Set-Cookie")
+	dropCookies(h, true)
 	w.filterHints(h)
 	w.ResponseWriterWrapper.WriteHeader(status)
 	clear(h)
@@ -141,7 +141,7 @@ func (w *responseWriter) hold(h http.Header) {
 		}
 		w.dec = dec
 	}
-	w.stage = stageHold
+	w.stage, w.enough = stageHold, headSize
 }
 
 // pass sends the headers, filtered, and lets the body pass.
@@ -241,9 +241,18 @@ func (w *responseWriter) trailers() {
 	if w.stage == stageCopy || w.stage == stageRewrite {
 		rewriter.DropDigests(h)
 	}
-	delete(h, http.TrailerPrefix+"Set-Cookie")
-	if len(h["Trailer"]) > 0 {
-		delete(h, "Set-Cookie") // the header of that name has left
+	// If trailers were announced, the header of that name has left.
+	dropCookies(h, len(h["Trailer"]) > 0)
+}
+
+// dropCookies removes Set-Cookie in every spelling, as a trailer and, if asked
+// to, as a header. HTTP does not care how a field is spelled, the map does.
+func dropCookies(h http.Header, header bool) {
+	for key := range h {
+		name, trailer := strings.CutPrefix(key, http.TrailerPrefix)
+		if (trailer || header) && strings.EqualFold(name, "Set-Cookie") {
+			delete(h, key)
+		}
 	}
 }
 

@@ -77,6 +77,7 @@ func (hintingHandler) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyh
 	h := w.Header()
 	h.Set("X-Mine", "yes")
 	h.Set("Set-Cookie", "session=1")
+	h["set-cookie"] = []string{"_ga=1"}
 	h.Set("Link", "<https://www.googletagmanager.com>; rel=preconnect")
 	w.WriteHeader(http.StatusEarlyHints)
 	w.WriteHeader(http.StatusOK)

@@ -57,7 +57,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	rw := newResponseWriter(h, w, v)
 	returned := false
 	defer func() {
-		if !returned {
+		switch {
+		case returned:
+		case rw.toldToStop():
+			// The reverse proxy panics when it cannot write. Our answer is whole:
+			// the connection need not break.
+			if fault := recover(); fault != http.ErrAbortHandler { //nolint:errorlint // panic value, never wrapped
+				rw.abandon()
+				panic(fault)
+			}
+			_ = rw.conclude(nil)
+		default:
 			rw.abandon()
 		}
 	}()

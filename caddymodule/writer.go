@@ -28,9 +28,10 @@ func (s stage) sent() bool { return s > stageHold }
 
 // responseWriter stands between the site and the visitor. It holds the final
 // headers back until it is known what happens to the body, which is at once for
-// everything but pages, and at the latest when 1024 bytes of a page have come,
-// the site flushes or the response ends. Then it filters the headers, sends them
-// and lets the body pass, or sends it through the rewriter.
+// everything but pages, and at the latest when 1024 bytes of a page have come
+// (8192 if its character set is still open), the site flushes or the response
+// ends. Then it filters the headers, sends them and lets the body pass, or sends
+// it through the rewriter.
 //
 // The header map is shared with whoever wrote into it before and with the error
 // routes that follow if the handlers behind fail. It is therefore only touched
@@ -53,11 +54,12 @@ type responseWriter struct {
 	did    outcome
 
 	// Set from stageHold on, for bodies that are looked at.
-	sniff bool              // whether it is a page depends on its first bytes
-	dec   *rewriter.Decoder // nil: the body is not compressed
-	head  []byte            // first bytes of the decoded body, until they decide
-	raw   []byte            // the same bytes before decoding, if they may have to be passed as they are
-	rw    *rewriter.Rewriter
+	sniff  bool              // whether it is a page depends on its first bytes
+	dec    *rewriter.Decoder // nil: the body is not compressed
+	head   []byte            // first bytes of the decoded body, until they decide
+	enough int               // so many of them are looked at next
+	raw    []byte            // the same bytes before decoding, if they may have to be passed as they are
+	rw     *rewriter.Rewriter
 
 	dropped int   // bytes of the site dropped after our own answer
 	err     error // ends the response: every further Write returns it

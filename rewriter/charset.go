@@ -9,10 +9,9 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 )
 
-// PrescanBytes is the number of first bytes in which browsers look for a
-// declared encoding (HTML, section 13.2.3.2). With that many at hand, or the end
-// of the body, [Charset] decides as they do. More bytes help with pages that
-// declare it late in their head, where Chromium goes on looking.
+// PrescanBytes is the number of first bytes in which all browsers look for a
+// declared encoding (HTML, section 13.2.3.2). Chromium goes on looking in the
+// page's head: [CharsetMore] tells when that can still matter.
 const PrescanBytes = 1024
 
 // fallbackCharset is what browsers read unlabelled pages as.
@@ -20,16 +19,30 @@ const fallbackCharset = "windows-1252"
 
 // Charset returns the canonical label (Encoding standard, in lower case) of a
 // page's encoding, by the order of the HTML standard, section 13.2.3: byte order
-// mark, Content-Type, declaration in the first bytes. A page that declares
-// nothing is windows-1252, unless it begins with UTF-8 beyond ASCII: telling
-// browsers so repairs it.
+// mark, Content-Type, declaration in the first bytes. whole says that first is
+// all of the page.
+//
+// Without a declaration its first characters beyond ASCII tell: UTF-8, or else
+// windows-1252, which is what browsers fall back to. If there are none either, a
+// whole page is windows-1252, and any other UTF-8: its declaration may be still
+// to come, and among pages without one UTF-8 is the likelier by far.
 //
 // ok is false for the encodings in which the bytes of markup are not those of
 // ASCII: UTF-16, ISO-2022-JP and "replacement". A page in these cannot be
 // rewritten. In all others no byte of a character is one of <>"'=&/ or a blank
 // unless it stands for itself.
-func Charset(h http.Header, first []byte) (label string, ok bool) {
-	label = declaredCharset(h, first)
+func Charset(h http.Header, first []byte, whole bool) (label string, ok bool) {
+	label, _ = declaredCharset(h, first)
+	if label == "" {
+		label = guessCharset(first)
+	}
+	switch {
+	case label != "":
+	case whole:
+		label = fallbackCharset
+	default:
+		label = "utf-8"
+	}
 	switch label {
 	case "utf-16be", "utf-16le", "iso-2022-jp", "replacement":
 		return label, false
@@ -37,31 +50,36 @@ func Charset(h http.Header, first []byte) (label string, ok bool) {
 	return label, true
 }
 
-func declaredCharset(h http.Header, first []byte) string {
-	switch {
-	case bytes.HasPrefix(first, []byte("\xEF\xBB\xBF")):
-		return "utf-8"
-	case bytes.HasPrefix(first, []byte("\xFE\xFF")):
-		return "utf-16be"
-	case bytes.HasPrefix(first, []byte("\xFF\xFE")):
-		return "utf-16le"
-	}
-	if label := headerCharset(h); label != "" {
-		return label
-	}
-	if label := prescanCharset(first); label != "" {
-		return label
-	}
-	if beyondASCII(first) {
-		return "utf-8"
-	}
-	return fallbackCharset
+// CharsetMore reports whether more bytes of the page could make [Charset] answer
+// otherwise, by a declaration where browsers look for one, or, if that place is
+// behind, by the first character beyond ASCII. Pages without either would have to
+// be held as a whole, so it is for the caller to set a bound.
+func CharsetMore(h http.Header, first []byte) bool {
+	label, more := declaredCharset(h, first)
+	return label == "" && (more || guessCharset(first) == "")
 }
 
-// beyondASCII reports whether b is UTF-8, cut anywhere, with at least one
-// character that is not ASCII.
-func beyondASCII(b []byte) bool {
-	found := false
+// declaredCharset returns the declared encoding, "" if there is none; more says
+// that it may be still to come.
+func declaredCharset(h http.Header, first []byte) (label string, more bool) {
+	switch {
+	case bytes.HasPrefix(first, []byte("\xEF\xBB\xBF")):
+		return "utf-8", false
+	case bytes.HasPrefix(first, []byte("\xFE\xFF")):
+		return "utf-16be", false
+	case bytes.HasPrefix(first, []byte("\xFF\xFE")):
+		return "utf-16le", false
+	}
+	if label := headerCharset(h); label != "" {
+		return label, false
+	}
+	return prescanCharset(first)
+}
+
+// guessCharset tells from the characters beyond ASCII in b, which may be cut
+// anywhere, what it is encoded in; "" if there are none.
+func guessCharset(b []byte) string {
+	label := ""
 	for len(b) > 0 {
 		if b[0] < utf8.RuneSelf {
 			b = b[1:]
@@ -69,12 +87,15 @@ func beyondASCII(b []byte) bool {
 		}
 		r, n := utf8.DecodeRune(b)
 		if r == utf8.RuneError && n == 1 {
-			return found && !utf8.FullRune(b)
+			if utf8.FullRune(b) {
+				return fallbackCharset
+			}
+			break
 		}
-		found = true
+		label = "utf-8"
 		b = b[n:]
 	}
-	return found
+	return label
 }
 
 // charsetLabel returns the canonical name of the encoding that the label

@@ -8,30 +8,35 @@ import (
 // prescanCharset looks for a declared encoding in the first bytes of a page
 // (HTML, section 13.2.3.2, "prescan a byte stream to determine its encoding")
 // and returns its canonical label, or "". It reads all of b: beyond
-// PrescanBytes only the page's head, as Chromium does.
-func prescanCharset(b []byte) string {
+// PrescanBytes only the page's head, as Chromium does. more reports, if there is
+// none, whether what follows b would be looked at too.
+func prescanCharset(b []byte) (label string, more bool) {
 	switch {
 	case bytes.HasPrefix(b, []byte("<\x00?\x00x\x00")):
-		return "utf-16le"
+		return "utf-16le", false
 	case bytes.HasPrefix(b, []byte("\x00<\x00?\x00x")):
-		return "utf-16be"
+		return "utf-16be", false
 	}
 	p := prescanner{b: b}
 	for p.pos < len(b) {
-		if label, done := p.next(); done {
-			if label != "" {
-				return label
-			}
+		label, done := p.next()
+		if label != "" {
+			return label, false
+		}
+		if done {
 			break
 		}
 	}
-	return xmlCharset(b[:min(len(b), PrescanBytes)])
+	label = xmlCharset(b[:min(len(b), PrescanBytes)])
+	return label, label == "" && (len(b) < PrescanBytes || !p.body || p.cut)
 }
 
 type prescanner struct {
-	b   []byte
-	pos int
-	raw int // end of the text of a script or the like that was entered last
+	b    []byte
+	pos  int
+	raw  int  // end of the text of a script or the like that was entered last
+	body bool // the page's head is over
+	cut  bool // a meta element is cut off by the end of b
 }
 
 // next handles what stands at the current position. done ends the scan.
@@ -40,6 +45,9 @@ func (p *prescanner) next() (label string, done bool) {
 		// Beyond the standard's reach a script's strings must not count as tags.
 		p.pos = p.raw
 		return "", false
+	}
+	if p.pos >= PrescanBytes && p.body {
+		return "", true
 	}
 	i := bytes.IndexByte(p.b[p.pos:], '<')
 	if i < 0 {
@@ -63,7 +71,7 @@ func (p *prescanner) next() (label string, done bool) {
 		label := p.meta()
 		return label, label != ""
 	case len(rest) > 1 && asciiLetter(rest[1]), len(rest) > 2 && rest[1] == '/' && asciiLetter(rest[2]):
-		return "", !p.tag()
+		p.tag()
 	case len(rest) > 1 && (rest[1] == '!' || rest[1] == '/' || rest[1] == '?'):
 		end := bytes.IndexByte(rest, '>')
 		if end < 0 {
@@ -81,10 +89,9 @@ func asciiLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 // headTags are the elements that may stand in a page's head.
 const headTags = " html head base link meta noscript object script style title template "
 
-// tag passes over a tag that is no meta. It returns false where the head ends
-// and the standard's reach with it.
-func (p *prescanner) tag() bool {
-	start := p.pos
+// tag passes over a tag that is no meta.
+func (p *prescanner) tag() {
+	inText := p.pos < p.raw // a tag to the standard only
 	end := p.pos + 1
 	closing := p.b[end] == '/'
 	if closing {
@@ -95,10 +102,13 @@ func (p *prescanner) tag() bool {
 		end++
 	}
 	name := strings.ToLower(string(p.b[nameStart:end]))
-	if start >= PrescanBytes && (!strings.Contains(headTags, " "+name+" ") || closing && name == "head") {
-		return false
-	}
 	p.pos = end
+	if end == len(p.b) {
+		return // more of the name may follow
+	}
+	if !strings.Contains(headTags, " "+name+" ") || closing && (name == "head" || name == "html") {
+		p.body = p.body || !inText
+	}
 	for {
 		if _, _, ok := p.attribute(); !ok {
 			break
@@ -107,7 +117,6 @@ func (p *prescanner) tag() bool {
 	if !closing && (name == "script" || name == "style" || name == "title") {
 		p.raw = p.pos + indexFold(p.b[p.pos:], "</"+name)
 	}
-	return true
 }
 
 // indexFold returns the position of the lower-case ASCII text in b whatever
@@ -151,7 +160,8 @@ func (p *prescanner) meta() string {
 			found, label, needPragma = true, charsetLabel(value), false
 		}
 	}
-	if !found || needPragma && !gotPragma {
+	p.cut = p.pos >= len(p.b)
+	if p.cut || !found || needPragma && !gotPragma {
 		return ""
 	}
 	return declaredInASCII(label)

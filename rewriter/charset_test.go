@@ -55,10 +55,79 @@ func TestCharsetD1(t *testing.T) {
 		{"utf-16 declaration", none, "<\x00?\x00x\x00m\x00", "utf-16le", false},
 		{"utf-16be declaration", none, "\x00<\x00?\x00x\x00m", "utf-16be", false},
 	} {
-		if got, ok := Charset(c.h, []byte(c.first)); got != c.want || ok != c.ok {
+		if got, ok := Charset(c.h, []byte(c.first), true); got != c.want || ok != c.ok {
 			t.Errorf("%s: %s, %v; want %s, %v", c.name, got, ok, c.want, c.ok)
 		}
 	}
+}
+
+// D1: the beginning of a page, with more to come.
+func TestCharsetMoreD1(t *testing.T) {
+	const head = "<!doctype html><html><head>"
+	script := "<script>" + strings.Repeat("var a = '<div>';\n", 100) + "</script>"
+	none := contentType("text/html")
+	for _, c := range []struct {
+		name  string
+		h     http.Header
+		first string
+		want  string
+		more  bool
+	}{
+		{"empty", none, "", "utf-8", true},
+		{"start of a head", none, head, "utf-8", true},
+		{"declared", none, head + "<meta charset=koi8-r>", "koi8-r", false},
+		{"header", contentType("text/html; charset=koi8-r"), "", "koi8-r", false},
+		{"mark", none, "\xef\xbb\xbf", "utf-8", false},
+		{"behind a script", none, head + script, "utf-8", true},
+		{"in a script", none, head + script[:1500], "utf-8", true},
+		{"declared behind a script", none, head + script + "<meta charset=koi8-r>", "koi8-r", false},
+		{"declaration cut", none, head + script + "<meta charset=koi8-r", "utf-8", true},
+		{"name cut", none, head + script + "é<bo", "utf-8", true},
+		{"utf-8 in the head", none, head + "<title>é</title>" + script, "utf-8", true},
+		{"latin in the head", none, head + "<title>\xe9</title>" + script, "windows-1252", true},
+		{"utf-8 behind the head", none, head + script + "<body>é", "utf-8", false},
+		{"latin behind the head", none, head + script + "<body>\xe9!", "windows-1252", false},
+		{"character cut", none, head + script + "<body>\xc3", "utf-8", true},
+		{"ASCII behind the head", none, head + script + "<body>", "utf-8", true},
+		{"body, little", none, "<body>é", "utf-8", true},
+		{"body, meta cut", none, "<body>é" + strings.Repeat("x", 1000) + "<meta charset=" + strings.Repeat(" ", 50), "utf-8", true},
+	} {
+		if got, ok := Charset(c.h, []byte(c.first), false); got != c.want || !ok {
+			t.Errorf("%s: %s, %v; want %s", c.name, got, ok, c.want)
+		}
+		if got := CharsetMore(c.h, []byte(c.first)); got != c.more {
+			t.Errorf("%s: more is %v", c.name, got)
+		}
+	}
+}
+
+// What CharsetMore calls final is final. That takes the bytes all browsers look
+// at: an XML declaration yields to a meta among them.
+func FuzzCharsetMore(f *testing.F) {
+	pad := strings.Repeat("<link href=x>\n", 80)
+	f.Add([]byte(pad + "<meta charset=koi8-r><p>\xe9"))
+	f.Add([]byte(pad + "<title>é</title></head><meta charset=koi8-r>"))
+	f.Add([]byte("<body>" + pad + "\xc3\xa9\xc3"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h := contentType("text/html")
+		b = b[:min(len(b), 2*PrescanBytes)] // every length of it is looked at
+		for i := PrescanBytes; i < len(b); i++ {
+			if CharsetMore(h, b[:i]) {
+				continue
+			}
+			label, _ := declaredCharset(h, b[:i])
+			got, _ := Charset(h, b[:i], false)
+			if again, _ := declaredCharset(h, b); again != label {
+				t.Fatalf("%d bytes declare %q, all %d %q: %q", i, label, len(b), again, b)
+			}
+			if label != "" {
+				if all, _ := Charset(h, b, true); all != got {
+					t.Fatalf("%d bytes are %s, all %d %s: %q", i, got, len(b), all, b)
+				}
+			}
+			break
+		}
+	})
 }
 
 // D2
@@ -138,9 +207,12 @@ func TestPrescan(t *testing.T) {
 		{"late in a script", "<head>" + pad(2000) + "<script>'<meta charset=koi8-r>'</script>", ""},
 		{"late in the body", "<head></head><body>" + pad(2000) + "<p><meta charset=koi8-r>", ""},
 		{"late behind the head", "<head>" + pad(2000) + "</head><meta charset=koi8-r>", ""},
+		{"late behind an early head", "<head></head>" + pad(2000) + "<meta charset=koi8-r>", ""},
+		{"across the border, behind the head", "<body>" + pad(1006) + "<meta charset=koi8-r>", "koi8-r"},
+		{"tag cut", `<meta charset=utf-8 `, ""},
 		{"early in the body", "<body><p><meta charset=koi8-r>", "koi8-r"},
 	} {
-		if got := prescanCharset([]byte(c.in)); got != c.want {
+		if got, _ := prescanCharset([]byte(c.in)); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -158,7 +230,7 @@ func TestCharsetD6(t *testing.T) {
 	}
 	for i, e := range encodings {
 		h := contentType("text/html; charset=" + strings.ToUpper(e))
-		got, ok := Charset(h, nil)
+		got, ok := Charset(h, nil, true)
 		if got != e || ok != (i < 36) {
 			t.Errorf("%s: %s, %v", e, got, ok)
 		}
@@ -202,7 +274,7 @@ func FuzzPinCharset(f *testing.F) {
 	f.Add(`text/html;charset=iso-8859-1;charset=x, a/b`, "", "<?xml encoding='big5'?>")
 	f.Fuzz(func(t *testing.T, one, two, page string) {
 		h := contentType(one, two)
-		label, ok := Charset(h, []byte(page))
+		label, ok := Charset(h, []byte(page), len(page)%2 == 0)
 		if !ok {
 			return
 		}

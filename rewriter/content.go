@@ -67,7 +67,11 @@ func Classify(h http.Header) Content {
 }
 
 func isXML(essence string) bool {
-	return essence == "text/xml" || essence == "application/xml" || strings.HasSuffix(essence, "+xml")
+	switch essence {
+	case "text/xml", "application/xml", "text/xsl": // the last to Chromium
+		return true
+	}
+	return strings.HasSuffix(essence, "+xml")
 }
 
 // noSniff follows Fetch, section 3.6, "determine nosniff": the first value

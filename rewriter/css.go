@@ -1,10 +1,6 @@
 package rewriter
 
-import (
-	"bytes"
-
-	"github.com/consentgate/consentgate/rewriter/internal/scan"
-)
+import "github.com/consentgate/consentgate/rewriter/internal/scan"
 
 // cssPrefix goes in front of a blocked URL in a style sheet. It turns the URL
 // into the fragment of an empty style sheet that is part of the page itself: a
@@ -12,322 +8,667 @@ import (
 const cssPrefix = "data:text/css,cg#"
 
 // A cssHit is a URL found in a style sheet: the span between its quotes or
-// parentheses.
-type cssHit struct{ start, end int }
+// parentheses. It is cut if the token is longer than the scanner may hold, and
+// goes on behind the span.
+type cssHit struct {
+	start, end int
+	cut        bool
+}
 
 // cssScanner finds the URLs a style sheet would load: url(), src(), the strings
 // of image-set() and @import (CSS Syntax Level 3, section 4; CSS Values 4,
-// section 4.5). It is fed contiguous text and stops in front of a token that is
-// not complete.
+// section 4.5), and strings that look like URLs where var() or a custom function
+// can take them to such a place. It is fed contiguous text and stops in front of
+// a token that is not complete. The zero value is ready for a style sheet or a
+// style attribute in an encoding that extends ASCII byte by byte.
 type cssScanner struct {
-	depth   int
-	funcs   uint64 // bit i: the function at depth i takes URLs as strings
-	imp     bool   // behind @import
-	escaped bool   // an identifier with an escape was seen: it may spell anything
-	within  byte   // inside a string, URL or comment that is decided: its end byte
+	doubleByte bool // a byte from 0x81 may begin a character whose second byte looks like ASCII
+	shiftJIS   bool // with doubleByte: the bytes from 0xA0 to 0xDF are characters of their own
+
+	depth  int    // of open parentheses
+	funcs  uint64 // bit i: the function at depth i takes URLs as strings
+	imp    bool   // behind @import
+	mid    bool   // inside a statement: its first byte has been seen
+	within byte   // inside a token that is decided or long: see the constants
+
+	custom  bool // where strings can be URLs elsewhere: in a custom property or custom function
+	block   bool // custom ends with its block
+	cdepth  int  // depth where custom began
+	cbraces int  // braces open since
 }
 
-// cssPlain marks the bytes outside strings that change nothing.
-var cssPlain = func() (t [256]bool) {
+// Values of within, besides the quote or parenthesis that ends the token.
+const (
+	inComment = '*'
+	inURL     = ' ' // behind "url(" and white space
+	inName    = 'n' // in a name that is too long to matter
+)
+
+// maxFuncs is the depth from which on every string counts as a URL.
+const maxFuncs = 64
+
+const (
+	maxCSSName = 32  // more than the bytes of the longest name that matters
+	maxRawName = 192 // the same if all of it is escaped: nine bytes for each
+)
+
+// Bytes by what they are to the scanner.
+const (
+	cssStop      = 1 << iota // outside strings, changes something
+	cssStopPairs             // the same if there are double bytes
+	cssText                  // inside a string, may end it or escape something
+	cssTextPairs             // the same if there are double bytes
+	cssName                  // part of a name
+)
+
+var cssClass = func() (t [256]uint8) {
 	for c := range t {
-		t[c] = true
+		if c == 0 || isAlnum(byte(c)) || c == '-' || c == '_' || c >= 0x80 {
+			t[c] |= cssName // a NUL stands for U+FFFD
+		}
+		if c >= 0x81 {
+			t[c] |= cssStopPairs | cssTextPairs
+		}
 	}
-	for _, c := range "\"'()/\\@;{}" {
-		t[c] = false
+	for _, c := range "\"'()/\\@;{}<" {
+		t[c] |= cssStop | cssStopPairs
+	}
+	for _, c := range "\"'\\\n\r\f" {
+		t[c] |= cssText | cssTextPairs
 	}
 	return t
 }()
 
-// maxCSSName is more than the bytes of the longest name that matters.
-const maxCSSName = 32
+// doubleByteCharset reports whether in the encoding of this name the second byte
+// of a character may be a backslash.
+func doubleByteCharset(label string) bool {
+	switch len(label) {
+	case 3:
+		return scan.EqualFold([]byte(label), "gbk")
+	case 4:
+		return scan.EqualFold([]byte(label), "big5")
+	case 7:
+		return scan.EqualFold([]byte(label), "gb18030")
+	case 9:
+		return scan.EqualFold([]byte(label), "shift_jis")
+	}
+	return false
+}
 
 // scan reads b[i:] and appends the URLs found to hits. It returns how far it
 // got: len(b) if final, else possibly less, the start of an open token. An open
 // token longer than limit is reported as it stands and its rest passed over.
 func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit) {
-	from := i
-	var ok bool
+	from := i // names begin here at the earliest
+	ok := true
+	stop := uint8(cssStop)
+	if s.doubleByte {
+		stop = cssStopPairs
+	}
 	for i < len(b) {
 		if s.within != 0 {
-			if i, ok = s.skip(b, i, final); !ok {
+			if i, hits, ok = s.rest(b, i, final, limit, hits); !ok {
 				return i, hits
 			}
 			from = i
 			continue
 		}
-		for i+4 <= len(b) && cssPlain[b[i]] && cssPlain[b[i+1]] && cssPlain[b[i+2]] && cssPlain[b[i+3]] {
+		if !s.mid {
+			if i, ok = s.begin(b, i, final); !ok {
+				return i, hits
+			}
+		}
+		for i+4 <= len(b) && (cssClass[b[i]]|cssClass[b[i+1]]|cssClass[b[i+2]]|cssClass[b[i+3]])&stop == 0 {
 			i += 4
 		}
-		for i < len(b) && cssPlain[b[i]] {
+		for i < len(b) && cssClass[b[i]]&stop == 0 {
 			i++
 		}
 		if i == len(b) {
 			break
 		}
-		switch c := b[i]; {
-		case c == '/':
-			if i+3 > len(b) && !final {
+		switch c := b[i]; c {
+		case ';', '{', '}', ')':
+			s.other(c)
+			i++
+		case '/':
+			if i+1 == len(b) && !final {
 				return i, hits
 			}
 			i++
 			if i < len(b) && b[i] == '*' {
-				s.within = '*'
-				if i++; i < len(b) && b[i] == '/' {
-					i++ // "/*/" does not end the comment it begins
-				}
+				s.within = inComment
+				i++
+			} else {
+				s.mid = true
 			}
-		case c == '"' || c == '\'':
+		case '"', '\'':
 			if i, hits, ok = s.str(b, i, final, limit, hits); !ok {
 				return i, hits
 			}
 			from = i
-		case c == '(':
-			if i, hits, ok = s.open(b, from, i, final, limit, hits); !ok {
+		case '(':
+			j := nameStart(b, from, i)
+			if j > from && b[j-1] == '#' {
+				s.open(nil) // behind a hash
+			} else {
+				s.open(b[j:i])
+			}
+			i++
+			from = i
+		case '@':
+			if i, ok = s.at(b, i, final); !ok {
 				return i, hits
 			}
 			from = i
-		case c == '\\':
-			if i+1 == len(b) && !final {
-				return trailingName(b, from), hits
+		case '<':
+			const cdo = "<!--"
+			n := 1
+			for n < len(cdo) && i+n < len(b) && b[i+n] == cdo[n] {
+				n++
 			}
-			s.escaped = true
-			i += 2
-		case c == '@':
-			const word = "@import"
-			if len(b)-i < len(word) && !final {
+			if i+n == len(b) && n < len(cdo) && !final {
 				return i, hits
 			}
-			s.imp = s.imp || scan.HasPrefixFold(b[i:], word)
-			i++
-		default:
-			s.other(c)
-			i++
+			if n < len(cdo) {
+				n = 1
+			}
+			i += n
+			from = i
+		default: // a backslash or the first of two bytes
+			if i, ok = s.slowName(b, from, i, final); !ok {
+				return i, hits
+			}
+			from = i
 		}
 	}
 	if final {
 		return len(b), hits
 	}
-	return trailingName(b, from), hits
+	i = nameStart(b, from, len(b))
+	if i > from && b[i-1] == '#' {
+		i--
+	}
+	return i, hits
 }
 
-// trailingName returns where the identifier begins in which b ends, since a '('
-// may follow.
-func trailingName(b []byte, from int) int {
-	i := len(b)
-	for i > from && len(b)-i < maxCSSName && (isNameByte(b[i-1]) || b[i-1] == '\\') {
+// nameStart returns where the name begins that ends in front of b[i], or some
+// place inside it if it is too long to matter.
+func nameStart(b []byte, from, i int) int {
+	end := i
+	for i > from && end-i < maxCSSName && cssClass[b[i-1]]&cssName != 0 {
 		i--
 	}
 	return i
 }
 
-// skip passes over the rest of a token that is decided.
-func (s *cssScanner) skip(b []byte, i int, final bool) (int, bool) {
-	j := skipTo(b, i, s.within)
-	if j >= 0 {
-		s.within = 0
-		return j + 1, true
+// begin looks at the first bytes of a statement: is it a custom property?
+func (s *cssScanner) begin(b []byte, i int, final bool) (int, bool) {
+	for i < len(b) && isCSSSpace(b[i]) {
+		i++
 	}
-	if n := len(b); !final && (b[n-1] == '\\' || b[n-1] == '*') {
-		return n - 1, false // it may belong to what follows
+	if i == len(b) || b[i] == '/' {
+		return i, true
 	}
-	return len(b), false
+	switch b[i] {
+	case '-':
+		if i+1 == len(b) {
+			return i, final
+		}
+		s.custom = b[i+1] == '-' || b[i+1] == '\\'
+	case '\\':
+		s.custom = true // its name may spell anything
+	}
+	s.mid, s.block, s.cdepth, s.cbraces = true, false, s.depth, 0
+	return i, true
 }
 
 // other follows a byte that ends something.
 func (s *cssScanner) other(c byte) {
-	switch c {
-	case ')':
+	if c == ')' {
 		s.depth = max(0, s.depth-1)
-	case ';':
-		s.imp, s.escaped = false, false
-	case '{', '}':
-		s.imp, s.escaped = false, false
-		s.depth, s.funcs = 0, 0
+		return
 	}
+	s.imp = false
+	if s.custom {
+		switch {
+		case c == '{':
+			s.cbraces++
+		case s.cbraces == 0:
+			s.custom = s.depth > s.cdepth
+		case c == '}':
+			s.cbraces--
+			s.custom = s.cbraces > 0 || !s.block
+		}
+	}
+	s.mid = s.custom
 }
 
-// takesURL reports whether the function whose '(' stands at b[i] takes URLs.
-func (s *cssScanner) takesURL(b []byte, from, i int) bool {
-	if s.escaped {
-		return true
+// at follows an at-keyword.
+func (s *cssScanner) at(b []byte, i int, final bool) (int, bool) {
+	s.mid = true
+	var buf [maxCSSName]byte
+	end, n, done := s.name(b, i+1, final, &buf, 0)
+	if !done {
+		if len(b)-i <= maxRawName {
+			return i, false
+		}
+		s.within = inName
+		return end, true
 	}
-	j := i
-	for j > from && i-j < maxCSSName && isNameByte(b[j-1]) {
-		j--
-	}
-	switch name := b[j:i]; len(name) {
-	case 3:
-		return scan.EqualFold(name, "url") || scan.EqualFold(name, "src")
+	switch name := buf[:n]; n {
 	case 5:
-		return scan.EqualFold(name, "image")
-	case 9:
-		return scan.EqualFold(name, "image-set")
-	case 10:
-		return scan.EqualFold(name, "cross-fade")
-	case 17:
-		return scan.EqualFold(name, "-webkit-image-set")
-	case 18:
-		return scan.EqualFold(name, "-webkit-cross-fade")
+		s.enter(scan.EqualFold(name, "mixin") || scan.EqualFold(name, "apply"))
+	case 6:
+		s.imp = s.imp || scan.EqualFold(name, "import")
+	case 8:
+		s.enter(scan.EqualFold(name, "function") || scan.EqualFold(name, "property"))
 	}
-	return false
+	return end, true
 }
 
-// open follows a '('. Behind url( an unquoted URL may stand.
-func (s *cssScanner) open(b []byte, from, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
-	takes := s.takesURL(b, from, i)
-	j := i + 1
-	if takes {
-		for j < len(b) && isCSSSpace(b[j]) {
-			j++
+// enter begins the part of a style sheet that a custom function takes, if yes.
+func (s *cssScanner) enter(yes bool) {
+	if yes && !s.custom {
+		s.custom, s.block, s.cdepth, s.cbraces = true, true, s.depth, 0
+	}
+}
+
+// slowName follows a name with an escape or a double byte at b[i].
+func (s *cssScanner) slowName(b []byte, from, i int, final bool) (int, bool) {
+	start := nameStart(b, from, i)
+	hold := start
+	if start > from && b[start-1] == '#' {
+		hold--
+	}
+	if b[i] == '\\' {
+		if i+1 == len(b) && !final {
+			return hold, false
 		}
-		if j == len(b) && !final {
-			return trailingName(b[:i], from), hits, false
-		}
-		if j < len(b) && b[j] != '"' && b[j] != '\'' && !startsFunc(b[j:]) {
-			end := skipTo(b, j, ')')
-			if end < 0 && !final && len(b)-j <= limit {
-				return trailingName(b[:i], from), hits, false
-			}
-			stop := end
-			if end < 0 {
-				stop = len(b)
-			}
-			last := stop
-			for last > j && isCSSSpace(b[last-1]) {
-				last--
-			}
-			hits = append(hits, cssHit{j, last})
-			s.imp = false
-			if end < 0 {
-				s.within = ')'
-				return len(b), hits, true
-			}
-			return end + 1, hits, true
+		if i+1 < len(b) && isCSSBreak(b[i+1]) {
+			return i + 1, true
 		}
 	}
-	s.escaped = false
-	if s.depth < 63 {
-		s.depth++
+	var buf [maxCSSName]byte
+	n := copy(buf[:], b[start:i])
+	end, n, done := s.name(b, i, final, &buf, n)
+	if !done {
+		if len(b)-hold <= maxRawName+maxCSSName {
+			return hold, false
+		}
+		s.within = inName
+		return end, true
+	}
+	if end < len(b) && b[end] == '(' {
+		if hold < start {
+			n = 0
+		}
+		s.open(buf[:n])
+		end++
+	}
+	return end, true
+}
+
+// name reads the name, or the rest of one, at b[i:] and puts what it spells
+// behind buf[:n]. Of a name that does not fit, the end is left out. It is not
+// done if the name may go on behind b.
+func (s *cssScanner) name(b []byte, i int, final bool, buf *[maxCSSName]byte, n int) (end, used int, done bool) {
+	for i < len(b) {
+		c, size := b[i], 1
+		switch {
+		case c == '\\':
+			if i+1 < len(b) && isCSSBreak(b[i+1]) {
+				return i, n, true
+			}
+			if size = s.escape(b[i:], final); size == 0 {
+				return i, n, false
+			}
+			r, _ := cssEscape(b[i : i+size])
+			if c = 0xff; r < 0x80 {
+				c = byte(r)
+			}
+		case cssClass[c]&cssName == 0:
+			return i, n, true
+		case s.lead(c):
+			if size = pair(b[i:], final); size == 0 {
+				return i, n, false
+			}
+		}
+		if n < len(buf) {
+			buf[n] = c
+			n++
+		}
+		i += size
+	}
+	return i, n, final
+}
+
+// open follows the '(' behind a name.
+func (s *cssScanner) open(name []byte) {
+	s.mid = true
+	takes, never := false, false
+	switch len(name) {
+	case 3:
+		if scan.EqualFold(name, "url") {
+			s.within = inURL
+			return
+		}
+		takes = scan.EqualFold(name, "src")
+	case 4:
+		never = scan.EqualFold(name, "type")
+	case 5:
+		takes = scan.EqualFold(name, "image")
+	case 9:
+		takes = scan.EqualFold(name, "image-set")
+	case 10:
+		takes = scan.EqualFold(name, "cross-fade")
+	case 17:
+		takes = scan.EqualFold(name, "-webkit-image-set")
+	case 18:
+		takes = scan.EqualFold(name, "-webkit-cross-fade")
+	}
+	s.push(takes || !never && s.takes())
+}
+
+// push enters a function. One inside a function that takes URLs may be var() or
+// another that leaves its argument in its place.
+func (s *cssScanner) push(takes bool) {
+	if s.depth++; s.depth < maxFuncs {
 		s.funcs &^= 1 << s.depth
 		if takes {
 			s.funcs |= 1 << s.depth
 		}
 	}
-	return j, hits, true
 }
 
-// startsFunc reports whether s, the first argument of an image function, is a
-// function or an identifier of its own and not an unquoted URL, as in
-// image-set(url(x) 1x) or image(ltr "x").
-func startsFunc(s []byte) bool {
-	n := 0
-	for n < len(s) && (isNameByte(s[n]) && s[n] < 0x80) {
-		n++
+// takes reports whether a string is a URL here.
+func (s *cssScanner) takes() bool {
+	return s.depth >= maxFuncs || s.depth > 0 && s.funcs&(1<<s.depth) != 0
+}
+
+// rest follows the token that within says. It is not ok if b ends first.
+func (s *cssScanner) rest(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
+	switch s.within {
+	case inURL:
+		return s.url(b, i, final, limit, hits)
+	case inName:
+		var buf [maxCSSName]byte
+		end, _, done := s.name(b, i, final, &buf, 0)
+		if done {
+			s.within = 0
+		}
+		return end, hits, done
+	case inComment:
+		for ; i < len(b); i++ {
+			if b[i] == '*' {
+				if i+1 == len(b) && !final {
+					return i, hits, false
+				}
+				if i+1 < len(b) && b[i+1] == '/' {
+					s.within = 0
+					return i + 2, hits, true
+				}
+			}
+		}
+		return len(b), hits, false
 	}
-	return n > 0 && n < len(s) && (s[n] == '(' || isCSSSpace(s[n]) && !scanURLFirst(s[:n]))
+	end, next := s.find(b, i, s.within, final)
+	if end < 0 {
+		return next, hits, false
+	}
+	s.within = 0
+	return end + 1, hits, true
 }
 
-// scanURLFirst reports whether an argument that a space follows can be an
-// unquoted URL: "url( a.png )".
-func scanURLFirst(name []byte) bool { return bytes.IndexByte(name, '.') >= 0 }
-
-// str follows a string.
-func (s *cssScanner) str(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
-	q := b[i]
-	end := skipTo(b, i+1, q)
-	isURL := s.imp || s.depth > 0 && s.funcs&(1<<s.depth) != 0
+// url follows what stands behind "url(".
+func (s *cssScanner) url(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
+	for i < len(b) && isCSSSpace(b[i]) {
+		i++
+	}
+	if i == len(b) {
+		return i, hits, false
+	}
+	if b[i] == '"' || b[i] == '\'' {
+		s.within = 0
+		s.push(true)
+		return i, hits, true
+	}
+	end, next := s.find(b, i, ')', final)
 	if end < 0 {
 		if !final && len(b)-i <= limit {
 			return i, hits, false
 		}
-		if isURL {
-			hits = append(hits, cssHit{i + 1, len(b)})
-		}
-		if !final {
-			s.within = q
-		}
-		return len(b), hits, true
+		s.within = ')'
+		s.imp = false
+		return next, append(hits, cssHit{i, trimCSS(b, i, next), !final}), true
 	}
-	if isURL {
-		hits = append(hits, cssHit{i + 1, end})
+	s.within = 0
+	s.imp = false
+	return end + 1, append(hits, cssHit{i, trimCSS(b, i, end), false}), true
+}
+
+// trimCSS returns the end of b[i:end] without white space.
+func trimCSS(b []byte, i, end int) int {
+	for end > i && isCSSSpace(b[end-1]) {
+		end--
+	}
+	return end
+}
+
+// str follows a string.
+func (s *cssScanner) str(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
+	s.mid = true
+	q := b[i]
+	end, next := s.find(b, i+1, q, final)
+	open := end < 0
+	if open {
+		if !final && len(b)-i <= limit {
+			return i, hits, false
+		}
+		end = next
+	}
+	if s.imp || s.takes() || s.custom && (open && !final || end-i > limit || s.urlLike(b[i+1:end])) {
+		hits = append(hits, cssHit{i + 1, end, open && !final})
 	}
 	s.imp = false
+	if open {
+		s.within = q
+		return next, hits, true
+	}
 	return end + 1, hits, true
 }
 
-// skipTo returns the offset of the first end byte in b[i:] that no backslash
-// escapes, -1 if there is none. A bare line break also ends a string. For a
-// comment, end is '*'.
-func skipTo(b []byte, i int, end byte) int {
-	for ; i < len(b); i++ {
-		switch c := b[i]; {
-		case end == '*':
-			if c == '*' && i+1 < len(b) && b[i+1] == '/' {
-				return i + 1
+// urlLike reports whether a string has "//" or "http:" or "https:" in it, the
+// way a URL parser would read it.
+func (s *cssScanner) urlLike(text []byte) bool {
+	slash, k := false, 0
+	for i := 0; i < len(text); {
+		r, size := rune(text[i]), 1
+		switch {
+		case r == '\\':
+			size = s.escape(text[i:], true)
+			if r, _ = cssEscape(text[i : i+size]); size > 1 && isCSSBreak(text[i+1]) {
+				r = '\n'
 			}
-		case c == end:
-			return i
+		case s.lead(text[i]):
+			size = pair(text[i:], true)
+		}
+		i += size
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			continue
+		case r == '/' || r == '\\':
+			if slash {
+				return true
+			}
+			slash, k = true, 0
+			continue
+		case r == ':' && k >= 4:
+			return true
+		case k < 5 && r|0x20 == rune("https"[k]):
+			k++
+		case r|0x20 == 'h':
+			k = 1
+		default:
+			k = 0
+		}
+		slash = false
+	}
+	return false
+}
+
+// find returns the offset of the first end byte in b[i:] that no backslash
+// escapes. A bare line break also ends a string. If there is none, the offset is
+// -1 and the search goes on at next: the end of b or the start of an escape that
+// may go on.
+func (s *cssScanner) find(b []byte, i int, end byte, final bool) (at, next int) {
+	stop := uint8(cssText)
+	if s.doubleByte {
+		stop = cssTextPairs
+	}
+	for ; i < len(b); i++ {
+		c := b[i]
+		if c == end {
+			return i, i
+		}
+		if cssClass[c]&stop == 0 {
+			continue
+		}
+		n := 1
+		switch {
 		case c == '\\':
-			i++
-		case (c == '\n' || c == '\f' || c == '\r') && end != ')':
-			return i
+			n = s.escape(b[i:], final)
+		case isCSSBreak(c):
+			if end != ')' {
+				return i, i
+			}
+		case s.lead(c):
+			n = pair(b[i:], final)
+		}
+		if n == 0 {
+			return -1, i
+		}
+		i += n - 1
+	}
+	return -1, len(b)
+}
+
+// lead reports whether c begins a character of two bytes.
+func (s *cssScanner) lead(c byte) bool {
+	return s.doubleByte && c >= 0x81 && !(s.shiftJIS && c >= 0xa0 && c <= 0xdf)
+}
+
+// pair returns how many bytes the character has whose first of two is t[0]; 0 if
+// that is not known yet. What cannot be a second byte stands for itself.
+func pair(t []byte, final bool) int {
+	switch {
+	case len(t) == 1 && !final:
+		return 0
+	case len(t) > 1 && t[1] >= 0x40:
+		return 2
+	}
+	return 1
+}
+
+// escape returns the length of the escape or line continuation at the start of
+// t, 0 if it may go on behind t.
+func (s *cssScanner) escape(t []byte, final bool) int {
+	if len(t) == 1 {
+		if final {
+			return 1
+		}
+		return 0
+	}
+	n := 1
+	switch c := t[1]; {
+	case c == '\r': // one line break with the '\n' behind it
+	case !isDigit(c, true):
+		if s.lead(c) {
+			if n = pair(t[1:], final); n == 0 {
+				return 0
+			}
+			return 1 + n
+		}
+		return 2
+	default:
+		for n < len(t) && n < 7 && isDigit(t[n], true) {
+			n++
+		}
+		if n == len(t) {
+			if final {
+				return n
+			}
+			return 0
+		}
+		if !isCSSSpace(t[n]) {
+			return n
 		}
 	}
-	return -1
+	if t[n] == '\r' {
+		if n+1 == len(t) && !final {
+			return 0
+		}
+		if n+1 < len(t) && t[n+1] == '\n' {
+			n++
+		}
+	}
+	return n + 1
 }
 
 func isCSSSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }
 
-func isNameByte(c byte) bool {
-	return isAlnum(c) || c == '-' || c == '_' || c >= 0x80
-}
+func isCSSBreak(c byte) bool { return c == '\n' || c == '\r' || c == '\f' }
 
-// cssEscape decodes the escape at the start of s, which begins with a backslash.
-func cssEscape(s []byte) (r rune, used int) {
+// cssEscape returns the character that the escape t spells: a backslash and what
+// belongs to it. One behind which a byte that is not ASCII stands spells that
+// byte.
+func cssEscape(t []byte) (r rune, hex bool) {
+	if len(t) < 2 {
+		return 0xfffd, false
+	}
 	n := 1
-	for n < len(s) && n < 7 && isDigit(s[n], true) {
-		d := rune(s[n])
-		switch {
-		case d >= 'a':
-			d -= 'a' - 10
-		case d >= 'A':
-			d -= 'A' - 10
-		default:
-			d -= '0'
-		}
-		r = r<<4 | d
+	for n < len(t) && n < 7 && isDigit(t[n], true) {
+		r = r<<4 | rune(hexValue(t[n]))
 		n++
 	}
-	if n == 1 {
-		if len(s) < 2 {
-			return '\\', 1
-		}
-		return rune(s[1]), 2
+	switch {
+	case n == 1:
+		return rune(t[1]), false
+	case r == 0 || r > 0x10ffff:
+		r = 0xfffd
 	}
-	if n < len(s) && isCSSSpace(s[n]) {
-		n++
-		if s[n-1] == '\r' && n < len(s) && s[n] == '\n' {
-			n++
-		}
-	}
-	return r, n
+	return r, true
 }
 
 // decodeCSS appends the text of a string or URL token to dst.
-func decodeCSS(dst, s []byte) []byte {
-	for i := 0; i < len(s); {
-		if s[i] != '\\' {
-			dst = append(dst, s[i])
-			i++
+func decodeCSS(dst, t []byte) []byte {
+	var s cssScanner
+	return s.decode(dst, t)
+}
+
+// decode is decodeCSS for the encoding the scanner knows.
+func (s *cssScanner) decode(dst, t []byte) []byte {
+	for i := 0; i < len(t); {
+		n := 1
+		if t[i] != '\\' {
+			if s.lead(t[i]) {
+				n = pair(t[i:], true)
+			}
+			dst = append(dst, t[i:i+n]...)
+			i += n
 			continue
 		}
-		if i+1 < len(s) && (s[i+1] == '\n' || s[i+1] == '\f' || s[i+1] == '\r') {
-			i += 2 // a line continuation
-			continue
+		n = s.escape(t[i:], true)
+		r, hex := cssEscape(t[i : i+n])
+		switch {
+		case n == 1:
+			dst = append(dst, '\\')
+		case hex:
+			dst = append(dst, string(r)...)
+		case !isCSSBreak(t[i+1]): // a line continuation is nothing
+			dst = append(dst, t[i+1:i+n]...)
 		}
-		r, used := cssEscape(s[i:])
-		dst = append(dst, string(r)...)
-		i += used
+		i += n
 	}
 	return dst
 }

@@ -91,8 +91,9 @@ func wholeCSS(s cssScanner, b []byte) []cssHit {
 // checkSplits compares the hits of the whole with those of pieces.
 func checkSplits(t *testing.T, s cssScanner, b []byte, sizes []int) {
 	t.Helper()
-	whole := wholeCSS(s, b)
 	for _, limit := range []int{minHold, DefaultMaxHold} {
+		c := s
+		_, whole := c.scan(b, 0, true, limit, nil)
 		if got := feedCSS(s, b, limit, func(int) int { return len(b) }); !sameHits(got, whole, limit) {
 			t.Errorf("limit %d\n%.300q\nwhole %v\ngot   %v", limit, b, whole, got)
 		}
@@ -294,6 +295,8 @@ func FuzzCSS(f *testing.F) {
 			}
 		}
 		for _, limit := range []int{minHold, DefaultMaxHold} {
+			c := s
+			_, whole := c.scan(b, 0, true, limit, nil)
 			r := rand.New(rand.NewPCG(seed, 0))
 			if got := feedCSS(s, b, limit, func(int) int { return 1 + r.IntN(1+r.IntN(64)) }); !sameHits(got, whole, limit) {
 				t.Fatalf("limit %d\n%q\nwhole %v\ngot   %v", limit, b, whole, got)

@@ -49,7 +49,7 @@ var cssInert = []string{
 	``, `a{content:"§P"}`, `/* url(§P) */`, `a{content:"url(§P)"}`, `a{b:xurl(§P)}`, `a{b:url-x(§P)}`, `a[href="§P"]{}`, `a{b:var(--x,"§P")}`, `@namespace "§S";`, `@imports "§S";`, `@import;a{b:"§S"}`,
 	`a{--e:"hello"}`, `a{--e:"\f101"}`, `a{--e:"a/b"}`, `a{--e:"x";content:"§P"}`, `a{--e:{};content:"x"}`, `a{-e:"§P"}`, `@function --f(){}a{content:"§P"}`, `@property --e{initial-value:x}a{content:"§P"}`,
 	`a{b:image-set(type("§P"))}`, `a{b:type("§P")}`, `a{b:\url\x("§P")}`, `a{b:v\61r("§P")}`, "a{b:\"\\\r\nurl(§P)\"}", "a{b:\"\\66\nurl(§P)\"}", `a{b:#url(§P)}`, `a{b:1url(§P)}`, `a{b:#src("§P")}`,
-	"a{b:u\\\nr("+`"§P")}`, `a{b:§(64§)64;content:"§P"}`, `a{content:"§40k url(§P)"}`, `@font-face{src:local("§P")}`, `a{--e:"http";b:"://"}`,
+	"a{b:u\\\nr(" + `"§P")}`, `a{b:§(64§)64;content:"§P"}`, `a{content:"§40k url(§P)"}`, `@font-face{src:local("§P")}`, `a{--e:"http";b:"://"}`,
 }
 
 // feedCSS scans b the way styleText does: b grows, and the scanner goes on where it

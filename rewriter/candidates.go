@@ -118,10 +118,10 @@ func (rw *Rewriter) candidateStyle(data []byte, e element) {
 		text = text[:n]
 	}
 	rw.spend(len(text))
-	s := cssScanner{}
+	s := rw.newCSS()
 	_, rw.hits = s.scan(text, 0, true, len(text), rw.hits[:0])
 	for _, h := range rw.hits {
-		if d := rw.judgeCSS(text[h.start:h.end]); d.Action == policy.Block {
+		if d := rw.judgeLongCSS(text[h.start:h.end], h.cut); d.Action == policy.Block {
 			rw.report.decision(d, policy.Style)
 			rw.insert(e.end+h.start, cssPrefix)
 		}

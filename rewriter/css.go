@@ -640,13 +640,7 @@ func cssEscape(t []byte) (r rune, hex bool) {
 	return r, true
 }
 
-// decodeCSS appends the text of a string or URL token to dst.
-func decodeCSS(dst, t []byte) []byte {
-	var s cssScanner
-	return s.decode(dst, t)
-}
-
-// decode is decodeCSS for the encoding the scanner knows.
+// decode appends the text of a string or URL token to dst.
 func (s *cssScanner) decode(dst, t []byte) []byte {
 	for i := 0; i < len(t); {
 		n := 1

@@ -185,7 +185,7 @@ func TestDecodeCSS(t *testing.T) {
 		`a`: `a`, `\61`: `a`, `\61 b`: `ab`, "\\61\r\nb": `ab`, "\\61\rb": `ab`, `\000061b`: `ab`, `\0000611`: `a1`, `\/\/x`: `//x`, "a\\\nb": `ab`, "a\\\r\nb": `ab`, "a\\\rb": `ab`,
 		`\é`: `é`, `\0`: "\ufffd", `\ffffff`: "\ufffd", `\d800`: "\ufffd", `a\`: `a\`, `\E9`: `é`,
 	} {
-		if got := decodeCSS(nil, []byte(in)); string(got) != want {
+		if got := new(cssScanner).decode(nil, []byte(in)); string(got) != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}

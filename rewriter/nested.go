@@ -104,7 +104,7 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 		css = decodeAttr(nil, raw, &pos)
 		rw.pos = pos
 	}
-	var s cssScanner
+	s := rw.newCSS()
 	_, hits := s.scan(css, 0, true, len(css), rw.hits[:0])
 	rw.hits = hits
 	for _, h := range hits {
@@ -125,10 +125,15 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 	return allowed, false
 }
 
+// newCSS returns a scanner for a style sheet of the document.
+func (rw *Rewriter) newCSS() cssScanner {
+	return cssScanner{doubleByte: rw.doubleByte, shiftJIS: rw.shiftJIS}
+}
+
 // blockedCSS returns the decision about the first blocked URL in a style sheet
 // that cannot be edited.
 func (rw *Rewriter) blockedCSS(text []byte) policy.Decision {
-	var s cssScanner
+	s := rw.newCSS()
 	_, hits := s.scan(text, 0, true, len(text), nil)
 	for _, h := range hits {
 		if d := rw.judgeCSS(text[h.start:h.end]); d.Action == policy.Block {
@@ -140,8 +145,8 @@ func (rw *Rewriter) blockedCSS(text []byte) policy.Decision {
 
 // judgeLongCSS decides about a URL in a streamed style sheet. One longer than what
 // is held is judged by what it begins with, however much of it is there.
-func (rw *Rewriter) judgeLongCSS(u []byte) policy.Decision {
-	if len(u) <= rw.opts.MaxHold {
+func (rw *Rewriter) judgeLongCSS(u []byte, cut bool) policy.Decision {
+	if !cut && len(u) <= rw.opts.MaxHold {
 		return rw.judgeCSS(u)
 	}
 	if u = trimControl(u); scan.HasPrefixFold(u, "data:") && inertData(u[len("data:"):min(len(u), 64)], policy.Style) {
@@ -152,7 +157,8 @@ func (rw *Rewriter) judgeLongCSS(u []byte) policy.Decision {
 
 func (rw *Rewriter) judgeCSS(u []byte) policy.Decision {
 	if bytes.IndexByte(u, '\\') >= 0 {
-		rw.plain = decodeCSS(rw.plain[:0], u)
+		s := rw.newCSS()
+		rw.plain = s.decode(rw.plain[:0], u)
 		u = rw.plain
 	}
 	return rw.judgeURL(u, policy.Style)
@@ -171,7 +177,7 @@ func (rw *Rewriter) styleText(data []byte) {
 	from := rw.cssPos
 	rw.cssPos, rw.hits = rw.css.scan(data[:end], from, rw.scan.Last, rw.opts.MaxHold, rw.hits[:0])
 	for _, h := range rw.hits {
-		d := rw.judgeLongCSS(data[h.start:h.end])
+		d := rw.judgeLongCSS(data[h.start:h.end], h.cut)
 		rw.report.decision(d, policy.Style)
 		if d.Action == policy.Block {
 			rw.insert(h.start, cssPrefix)

@@ -34,7 +34,7 @@ const (
 func (rw *Rewriter) startTag(data []byte, open bool) {
 	s := &rw.scan
 	if s.Elem == scan.Style && !open && !s.Empty {
-		rw.css, rw.inCSS, rw.cssPos = cssScanner{}, true, s.End
+		rw.css, rw.inCSS, rw.cssPos = rw.newCSS(), true, s.End
 	}
 	if rw.long.on {
 		rw.endLong(data)
@@ -209,6 +209,7 @@ func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k po
 
 // judgeCode decides about an event handler or another short piece of code.
 func (rw *Rewriter) judgeCode(code []byte, e element) (policy.Decision, bool) {
+	code = rw.readable(code)
 	d, calls := rw.page.Bound.Inline(code, rw.calls[:0])
 	rw.calls = calls
 	if e.stubs && d.Action == policy.Allow {

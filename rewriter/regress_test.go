@@ -153,3 +153,23 @@ func TestLateStubs(t *testing.T) {
 		}
 	}
 }
+
+// The second byte of a character may look like a backslash; in a page that says
+// so it is none.
+func TestDoubleBytes(t *testing.T) {
+	for _, in := range expand([]string{
+		"<style>a{content:\"\x95\x5c\"}b{background:url(§P)}c{content:\"x\"}</style>",
+		"<p style='font-family:\"\x95\x5c\";background:url(§P)'>",
+		"<script>var a='\x95\x5c';§L</script>",
+	}) {
+		for _, charset := range []string{"shift_jis", "big5", "gbk", "gb18030"} {
+			p := testPage(denied())
+			p.Charset = charset
+			if out, _, ok := tryRewrite([]byte(in), 3, p); !ok || string(out) == in {
+				t.Errorf("%s: untouched: %q", charset, in)
+			} else if string(restore(out)) != in {
+				t.Errorf("%s: not restored: %q", charset, out)
+			}
+		}
+	}
+}

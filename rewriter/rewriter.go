@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
@@ -77,8 +78,10 @@ type Rewriter struct {
 	stubs   []*policy.Vendor // whose stub the document has
 	child   *Rewriter
 
-	inline inlineHold
-	css    cssScanner
+	inline               inlineHold
+	css                  cssScanner
+	doubleByte, shiftJIS bool // of the document's encoding: see cssScanner
+
 	inCSS  bool // inside a style element's text
 	cssPos int
 	held   policy.Decision  // the first decision that held something
@@ -112,6 +115,8 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.report.reset()
 	rw.buf, rw.out, rw.ins, rw.edits = rw.buf[:0], rw.out[:0], rw.ins[:0], rw.edits[:0]
 	rw.stubs, rw.later = rw.stubs[:0], rw.later[:0]
+	rw.doubleByte = doubleByteCharset(p.Charset)
+	rw.shiftJIS = rw.doubleByte && strings.EqualFold(p.Charset, "shift_jis")
 	rw.inCSS, rw.held = false, policy.Decision{}
 	rw.sent, rw.cssPos = 0, 0
 	rw.inline, rw.css, rw.long, rw.cand = inlineHold{}, cssScanner{}, longTag{}, candidates{}

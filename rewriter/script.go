@@ -206,6 +206,7 @@ func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.
 		return allowed
 	}
 	var d policy.Decision
+	text = rw.readable(text)
 	if h.rules {
 		d = rw.judgeRules(text)
 		rw.calls = rw.calls[:0]
@@ -232,6 +233,27 @@ func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.
 		}
 	}
 	return d
+}
+
+// readable returns script text with every two-byte character of the document's
+// encoding as "xx", if that has any whose second byte may look like a backslash,
+// which no reader of scripts must fall for.
+func (rw *Rewriter) readable(code []byte) []byte {
+	if !rw.doubleByte {
+		return code
+	}
+	s := rw.newCSS()
+	out := rw.code[:0]
+	for i := 0; i < len(code); i++ {
+		if s.lead(code[i]) && i+1 < len(code) && code[i+1] >= 0x40 {
+			out = append(out, "xx"...)
+			i++
+			continue
+		}
+		out = append(out, code[i])
+	}
+	rw.code = out
+	return out
 }
 
 func (rw *Rewriter) nonce(data []byte) *scan.Attr {

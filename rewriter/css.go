@@ -100,7 +100,7 @@ func doubleByteCharset(label string) bool {
 // token longer than limit is reported as it stands and its rest passed over.
 func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit) {
 	from := i // names begin here at the earliest
-	ok := true
+	var ok bool
 	stop := uint8(cssStop)
 	if s.doubleByte {
 		stop = cssStopPairs

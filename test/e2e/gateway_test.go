@@ -207,7 +207,7 @@ func (v *visitor) say(base, returnTo, action string, save ...string) (form, land
 	for _, id := range save {
 		v.click(`input[name=category][value="` + id + `"]`)
 	}
-	landing = v.click(`button[name=action][value="` + action + `"]`)
+	landing = v.submit(`button[name=action][value="` + action + `"]`)
 	if got := v.location(); got != base+returnTo {
 		v.t.Fatalf("after the choice %s the visitor is at %s, want %s", action, got, base+returnTo)
 	}

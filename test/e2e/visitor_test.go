@@ -126,6 +126,30 @@ func (v *visitor) visit(address string) result {
 // all is quiet, and returns what happened since.
 func (v *visitor) click(selector string) result {
 	v.t.Helper()
+	v.press(selector)
+	time.Sleep(50 * time.Millisecond) // a navigation begins after the click has returned
+	return v.collect(v.wait(time.Now().Add(patience)))
+}
+
+// submit is click for a button that opens another page, which may take its time
+// to begin.
+func (v *visitor) submit(selector string) result {
+	v.t.Helper()
+	before := v.press(selector)
+	deadline := time.Now().Add(patience)
+	for v.tape.pages() == before {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("click on %s opened no page", selector)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return v.collect(v.wait(deadline))
+}
+
+// press presses the mouse button on an element and returns how many pages were
+// open before.
+func (v *visitor) press(selector string) (pages int) {
+	v.t.Helper()
 	v.b.sink.settle()
 	v.b.sink.take()
 	v.tape.reset()
@@ -137,8 +161,7 @@ func (v *visitor) click(selector string) result {
 	if err := press(ctx, selector); err != nil && v.tape.pages() == before {
 		v.t.Fatalf("click on %s at %s: %v", selector, v.location(), err)
 	}
-	time.Sleep(50 * time.Millisecond) // a navigation begins after the click has returned
-	return v.collect(v.wait(time.Now().Add(patience)))
+	return before
 }
 
 // press moves the mouse to the middle of an element and clicks. It needs no

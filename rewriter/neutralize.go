@@ -79,7 +79,7 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 		rw.scriptTag(data, e)
 		return
 	case scan.Base:
-		rw.baseTag(data, e)
+		rw.baseTag(data)
 	case scan.Link:
 		kind = rw.linkKind(data)
 		idle = kind == noKind
@@ -348,7 +348,7 @@ func takesPaint(name []byte) bool {
 // baseTag follows <base href>. A base on a blocked vendor's host is held wherever
 // it stands, since it also counts for references in front of it, and preload
 // scanners take it from places where the document does not.
-func (rw *Rewriter) baseTag(data []byte, e element) {
+func (rw *Rewriter) baseTag(data []byte) {
 	counts := rw.scan.InTemplate == 0 && !rw.scan.Foreign() && !rw.scan.InNoscript
 	for i := range rw.attrs {
 		a := &rw.attrs[i]

@@ -95,6 +95,9 @@ func launch(t testing.TB, s *sink, rules []string, dns net.Addr) *browser {
 		chromedp.Flag("headless", "new"), chromedp.WindowSize(1280, 1000),
 		chromedp.Flag("gaia-url", "https://"+ownBusiness),
 		chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")),
+		// Lazy pictures load at once: which of them come near the window before a
+		// visit ends is a matter of the machine's speed, not of the gateway.
+		chromedp.Flag("blink-settings", "lazyLoadEnabled=false"),
 		// Plain HTTP stays plain, frames stay in the page's process (their
 		// requests are then in its event stream), a page that was left is gone,
 		// and the browser connects to nothing because an earlier page did.

@@ -60,7 +60,11 @@ type jsLexer struct {
 // next returns the next token. Callers tell it about each with shift.
 func (l *jsLexer) next() jsToken {
 	src := l.src
-	for n := spaceAt(src, l.pos); n > 0; n = spaceAt(src, l.pos) {
+	for l.pos < len(src) && jsClass[src[l.pos]]&jsWord == 0 {
+		n := spaceAt(src, l.pos)
+		if n == 0 {
+			break
+		}
 		if src[l.pos] == '\n' || src[l.pos] == '\r' {
 			l.lineStart = true
 		}
@@ -167,6 +171,9 @@ func (l *jsLexer) paren() byte {
 func (l *jsLexer) quoted(i int) int {
 	src, quote := l.src, l.src[i]
 	for i++; i < len(src); i++ {
+		if jsClass[src[i]]&jsText == 0 {
+			continue
+		}
 		switch src[i] {
 		case quote:
 			return i + 1
@@ -322,9 +329,34 @@ func (l *jsLexer) mark(t *jsToken) {
 	l.pos += n
 }
 
+// Classes of the bytes of a script.
+const (
+	jsWord   = 1 << iota // of names and numbers
+	jsBeyond             // of names, unless it begins a white space character
+	jsText               // in a string literal, ends or escapes something
+)
+
+var jsClass = func() (t [256]uint8) {
+	for c := range t {
+		switch b := byte(c); {
+		case isNameByte(b) || b == '\\':
+			t[c] = jsWord
+		case b >= 0x80:
+			t[c] = jsBeyond
+		}
+	}
+	for _, c := range "'\"\\\n\r" {
+		t[c] |= jsText
+	}
+	return t
+}()
+
 // skipWord returns the end of the name or number that has begun before i.
 func skipWord(src []byte, i int) int {
-	for i < len(src) && (isNameByte(src[i]) || src[i] == '\\' || src[i] >= 0x80 && spaceAt(src, i) == 0) {
+	for i < len(src) {
+		if c := jsClass[src[i]]; c&jsWord == 0 && (c&jsBeyond == 0 || spaceAt(src, i) > 0) {
+			break
+		}
 		i++
 	}
 	return i

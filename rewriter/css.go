@@ -118,9 +118,6 @@ func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit)
 				return i, hits
 			}
 		}
-		for i+4 <= len(b) && (cssClass[b[i]]|cssClass[b[i+1]]|cssClass[b[i+2]]|cssClass[b[i+3]])&stop == 0 {
-			i += 4
-		}
 		for i < len(b) && cssClass[b[i]]&stop == 0 {
 			i++
 		}
@@ -128,9 +125,21 @@ func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit)
 			break
 		}
 		switch c := b[i]; c {
-		case ';', '{', '}', ')':
-			s.other(c)
+		case ';', '{', '}':
 			i++
+			if s.custom {
+				s.other(c)
+				break
+			}
+			// As other and begin do, for the statement that most probably follows.
+			s.imp = false
+			for i < len(b) && isCSSSpace(b[i]) {
+				i++
+			}
+			s.mid = i < len(b) && b[i] != '-' && b[i] != '\\' && b[i] != '/'
+		case ')':
+			i++
+			s.depth = max(0, s.depth-1)
 		case '/':
 			if i+1 == len(b) && !final {
 				return i, hits
@@ -225,10 +234,6 @@ func (s *cssScanner) begin(b []byte, i int, final bool) (int, bool) {
 
 // other follows a byte that ends something.
 func (s *cssScanner) other(c byte) {
-	if c == ')' {
-		s.depth = max(0, s.depth-1)
-		return
-	}
 	s.imp = false
 	if s.custom {
 		switch {

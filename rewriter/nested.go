@@ -210,7 +210,7 @@ func (rw *Rewriter) parsedStyle(data []byte, end int) {
 	if d.Action != policy.Block {
 		return
 	}
-	rw.attrs = scan.Attrs(rw.attrs[:0], data[:h.end], h.nameEnd)
+	rw.parseAttrs(data, h.element)
 	rw.holdStyle(data, h.element, d)
 }
 

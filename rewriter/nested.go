@@ -104,6 +104,9 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 		css = decodeAttr(nil, raw, &pos)
 		rw.pos = pos
 	}
+	if !mayLoad(css) {
+		return allowed, false
+	}
 	s := rw.newCSS()
 	_, hits := s.scan(css, 0, true, len(css), rw.hits[:0])
 	rw.hits = hits
@@ -123,6 +126,17 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 		rw.insert(a.Val+at, cssPrefix)
 	}
 	return allowed, false
+}
+
+// mayLoad reports whether there can be a URL in a style sheet: none is without a
+// parenthesis, a string, an escape or an at-keyword.
+func mayLoad(css []byte) bool {
+	for _, c := range css {
+		if cssClass[c]&cssURL != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // newCSS returns a scanner for a style sheet of the document.

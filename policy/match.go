@@ -151,6 +151,10 @@ type hostEntry struct {
 type hostIndex struct {
 	hosts map[string]*hostEntry
 
+	// known has a bit for each hash of a host in hosts, so that most other hosts
+	// need no look-up.
+	known [1 << (knownBits - 6)]uint64
+
 	// Rules for any host, by the character after the "/" their path begins with:
 	// rooted only at the start of a path, nested at any "/" of it, so that a copy
 	// of the vendor's file in a subfolder of the site is found.
@@ -158,13 +162,33 @@ type hostIndex struct {
 	nested [256][]*urlRule
 }
 
+const knownBits = 14
+
+func hostHash(host []byte) uint32 {
+	h := uint32(len(host))
+	for _, c := range host[:min(len(host), 6)] {
+		h = h*31 + uint32(c)
+	}
+	return h * 0x9E3779B1 >> (32 - knownBits)
+}
+
 func (x *hostIndex) entry(host string) *hostEntry {
 	e := x.hosts[host]
 	if e == nil {
 		e = new(hostEntry)
 		x.hosts[host] = e
+		h := hostHash([]byte(host))
+		x.known[h>>6] |= 1 << (h & 63)
 	}
 	return e
+}
+
+// get returns what is known of a host, nil if nothing is.
+func (x *hostIndex) get(host []byte) *hostEntry {
+	if h := hostHash(host); x.known[h>>6]&(1<<(h&63)) == 0 {
+		return nil
+	}
+	return x.hosts[string(host)]
 }
 
 func (x *hostIndex) addAnyHost(r *urlRule) {
@@ -217,7 +241,7 @@ func (x *hostIndex) find(loc *Location, own bool) found {
 	host := loc.Host
 	label := bytes.IndexByte(host, '.') // end of the first label
 	for start := 0; ; {
-		if e := x.hosts[string(host[start:])]; e != nil {
+		if e := x.get(host[start:]); e != nil {
 			f.site = f.site || e.site
 			if start == 0 {
 				f.rule = best(f.rule, e.exact, loc, nil, f.site)
@@ -299,7 +323,7 @@ func (x *hostIndex) strictest(host []byte) *Vendor {
 	}
 	label := bytes.IndexByte(host, '.')
 	for start := 0; ; {
-		if e := x.hosts[string(host[start:])]; e != nil {
+		if e := x.get(host[start:]); e != nil {
 			if start == 0 {
 				stricter(e.exact, nil)
 			}

@@ -199,11 +199,16 @@ func (j *inlineJudge) note(t jsToken) {
 	} else if t.kind != jsName {
 		return
 	}
-	if t.kind == jsName && j.loads && !j.telling(text) {
+	if t.kind == jsName && (len(text) > 31 || tellingNames[text[0]]&(1<<len(text)) == 0) {
+		// None of those below. Calls load something if they say so, whatever they
+		// are called: loadScript(…), injectScript(…), lazyload(…).
+		if !j.loads && len(text) <= 64 && j.called(t.end) {
+			j.loads = containsFold(text, "script") || containsFold(text, "load")
+		}
 		return
 	}
 	after := nextByte(j.lex.src, t.end)
-	called := after == '(' || after == ']' || after == '`' || after == '.' || after == '?'
+	called := calls(after)
 	switch string(text) {
 	case "eval", "Function":
 		j.loads = j.loads || called
@@ -229,32 +234,35 @@ func (j *inlineJudge) note(t jsToken) {
 	case "setTimeout", "setInterval":
 		j.runs = j.runs || called && j.textFollows(t.end)
 	default:
-		// loadScript(…), injectScript(…), lazyload(…): whatever it is called.
 		if called && len(text) <= 64 {
 			j.loads = j.loads || containsFold(text, "script") || containsFold(text, "load")
 		}
 	}
 }
 
+// calls reports whether a name in front of this byte is called, perhaps.
+func calls(after byte) bool {
+	return after == '(' || after == ']' || after == '`' || after == '.' || after == '?'
+}
+
+func (j *inlineJudge) called(end int) bool { return calls(nextByte(j.lex.src, end)) }
+
 // tellingNames has bit n set at letter c if one of the names that note knows has n
-// bytes and begins with c. It is a shortcut for names that are none of them.
+// bytes and begins with c. Most names are none of them.
 var tellingNames = func() (t [256]uint32) {
 	for _, name := range [...]string{
 		"eval", "Function", "__next_s", "innerHTML", "outerHTML", "insertAdjacentHTML", "createContextualFragment",
 		"parseHTML", "parseFromString", "setHTMLUnsafe", "postscribe", "srcdoc", "writeln", "write", "html", "append",
-		"prepend", "before", "after", "appendTo", "prependTo", "replaceWith", "text", "textContent", "innerText",
-		"createTextNode", "setTimeout", "setInterval",
+		"prepend", "before", "after", "appendTo", "prependTo", "replaceWith", "createElement", "createElementNS",
+		"appendChild", "insertBefore", "replaceChild", "insertAdjacentElement", "importScripts", "import", "sendBeacon",
+		"XMLHttpRequest", "EventSource", "Worker", "SharedWorker", "require", "requirejs", "fetch", "Image", "ajax",
+		"setAttribute", "setAttributeNS", "define", "open", "register", "yepnope", "insertAfter", "axios", "src", "href",
+		"data", "srcset", "text", "textContent", "innerText", "createTextNode", "setTimeout", "setInterval",
 	} {
 		t[name[0]] |= 1 << len(name)
 	}
 	return t
 }()
-
-// telling reports whether a name may be one that tells more than that the script
-// loads something.
-func (j *inlineJudge) telling(name []byte) bool {
-	return len(name) < 32 && tellingNames[name[0]]&(1<<len(name)) != 0
-}
 
 // textFollows tells whether a call that opens at i gets a string first.
 func (j *inlineJudge) textFollows(i int) bool {

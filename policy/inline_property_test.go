@@ -81,7 +81,7 @@ func respaced(code []byte, space string) []byte {
 	var out []byte
 	last := 0
 	for i, t := range list {
-		if i > 0 && (loose(list[i-1]) || loose(t)) && list[i-1].kind != jsComment && !within(list[i-1]) && !(t.kind == jsChunk && !t.first) {
+		if i > 0 && (loose(list[i-1]) || loose(t)) && list[i-1].kind != jsComment && !within(list[i-1]) && !(t.kind == jsChunk && !t.opensChunk()) {
 			out = append(out, code[last:t.start]...)
 			out = append(out, space...)
 			last = t.start
@@ -95,7 +95,7 @@ func loose(t jsToken) bool {
 }
 
 // within tells a token behind which template text may go on.
-func within(t jsToken) bool { return t.kind == jsChunk && !t.closed }
+func within(t jsToken) bool { return t.kind == jsChunk && !t.closesChunk() }
 
 // requoted swaps the quotes of plain string literals.
 func requoted(code []byte) []byte {

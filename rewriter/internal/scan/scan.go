@@ -183,13 +183,16 @@ func (s *Scanner) diverge(at int) {
 // data hops from '<' to '<'.
 func (s *Scanner) data(data []byte, eof bool) Event {
 	for s.pos < len(data) {
-		n := bytes.IndexByte(data[s.pos:], '<')
-		if n < 0 {
-			s.pos = len(data)
-			break
+		i := s.pos
+		if data[i] != '<' { // tags often stand side by side
+			n := bytes.IndexByte(data[i:], '<')
+			if n < 0 {
+				s.pos = len(data)
+				break
+			}
+			i += n
+			s.pos = i
 		}
-		i := s.pos + n
-		s.pos = i
 		if i+1 >= len(data) {
 			return s.short(data, i, eof)
 		}

@@ -160,6 +160,10 @@ type hostIndex struct {
 	// of the vendor's file in a subfolder of the site is found.
 	rooted [256][]*urlRule
 	nested [256][]*urlRule
+
+	// nestedPairs has a bit for each two characters, the first in the lower half,
+	// that may follow the "/" where a rule of nested matches.
+	nestedPairs [1 << 10]uint64
 }
 
 const knownBits = 14
@@ -198,6 +202,12 @@ func (x *hostIndex) addAnyHost(r *urlRule) {
 		return
 	}
 	x.nested[l[1]] = append(x.nested[l[1]], r)
+	for c := range 256 {
+		if len(l) < 3 || l[2] == byte(c) {
+			pair := uint(l[1]) | uint(c)<<8
+			x.nestedPairs[pair>>6] |= 1 << (pair & 63)
+		}
+	}
 }
 
 // seal orders all rules so that the first match of a list is its best.
@@ -279,12 +289,13 @@ func (x *hostIndex) findAnyHost(r *urlRule, loc *Location) *urlRule {
 		if path[i] != '/' {
 			continue
 		}
-		rules := x.nested[path[i+1]]
-		if len(rules) == 0 {
-			continue
+		if i+2 < len(path) {
+			if pair := uint(path[i+1]) | uint(path[i+2])<<8; x.nestedPairs[pair>>6]&(1<<(pair&63)) == 0 {
+				continue
+			}
 		}
 		below := Location{Path: path[i:], Query: loc.Query}
-		r = best(r, rules, &below, nil, false)
+		r = best(r, x.nested[path[i+1]], &below, nil, false)
 	}
 	return r
 }

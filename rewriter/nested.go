@@ -101,8 +101,8 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 	refs := bytes.IndexByte(raw, '&') >= 0
 	if refs {
 		pos = rw.pos[:0]
-		css = decodeAttr(nil, raw, &pos)
-		rw.pos = pos
+		rw.value = decodeAttr(rw.value[:0], raw, &pos)
+		css, rw.pos = rw.value, pos
 	}
 	if !mayLoad(css) {
 		return allowed, false
@@ -308,7 +308,7 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		return rw.unsure()
 	}
 	code := unpercent(body)
-	if bytes.HasSuffix(bytes.ToLower(trimSpace(head)), []byte("base64")) {
+	if h := trimSpace(head); len(h) >= len("base64") && scan.EqualFold(h[len(h)-len("base64"):], "base64") {
 		code = unbase64(code)
 	}
 	switch k {
@@ -350,9 +350,11 @@ func inertData(head []byte, k policy.Kind) bool {
 // not ASCII in its markup, or one this package does not know.
 func oddCharset(head []byte) bool {
 	const key = "charset="
-	i := bytes.Index(bytes.ToLower(head), []byte(key))
-	if i < 0 {
-		return false
+	i := 0
+	for !scan.HasPrefixFold(head[i:], key) {
+		if i++; i >= len(head) {
+			return false
+		}
 	}
 	label, _, _ := bytes.Cut(head[i+len(key):], []byte(";"))
 	switch string(bytes.ToLower(bytes.Trim(label, " \"'"))) {

@@ -25,7 +25,8 @@ const (
 // <base href> (WHATWG URL standard; HTML standard, section 2.4.3).
 type baseURL struct {
 	scheme, host, path string
-	full               string // for the slow path: scheme://host/path
+	authority          string // host with port
+	full               string // for the slow path: scheme://host/path, or empty if nobody asked yet
 	set                bool   // a <base href> was seen; later ones do not count
 	scratch            []byte
 }
@@ -43,7 +44,15 @@ func (b *baseURL) reset(scheme, host, path string) {
 		path = "/" + path
 	}
 	b.scheme, b.host, b.path, b.set = scheme, hostOnly(host), path, false
-	b.full = scheme + "://" + host + path
+	b.authority, b.full = host, ""
+}
+
+// address returns the base URL whole, for the full parser.
+func (b *baseURL) address() string {
+	if b.full == "" {
+		b.full = b.scheme + "://" + b.authority + b.path
+	}
+	return b.full
 }
 
 // hostOnly cuts the port off a host as a request names it.
@@ -65,7 +74,7 @@ func (b *baseURL) rebase(href []byte) {
 		return
 	}
 	b.set = true
-	u, err := parser.ParseRef(b.full, string(href))
+	u, err := parser.ParseRef(b.address(), string(href))
 	if err != nil || u.Scheme() != "http" && u.Scheme() != "https" {
 		return
 	}
@@ -73,11 +82,11 @@ func (b *baseURL) rebase(href []byte) {
 	b.full = u.Href(true)
 }
 
-// hostByte marks the bytes of a host that means itself: no escapes, no upper
-// case, nothing IDNA would map.
+// hostByte marks the bytes of a host that means itself, but for upper case: no
+// escapes, nothing IDNA would map.
 var hostByte = func() (t [256]bool) {
 	for c := range t {
-		t[c] = 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
+		t[c] = 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
 	}
 	return t
 }()
@@ -133,7 +142,7 @@ func (b *baseURL) resolve(raw []byte, loc *policy.Location) urlClass {
 
 // absolute is the fast path for "//host/path?query".
 func (b *baseURL) absolute(s []byte, scheme string, loc *policy.Location) bool {
-	i := hostEnd(s)
+	i, upper := hostEnd(s)
 	if i == 0 {
 		return false
 	}
@@ -165,6 +174,16 @@ func (b *baseURL) absolute(s []byte, scheme string, loc *policy.Location) bool {
 		buf = append(buf, path...)
 		path = removeDots(buf[len(scheme):])
 	}
+	if upper {
+		n := len(buf)
+		buf = append(buf, host...)
+		host = buf[n:]
+		for i, c := range host {
+			if 'A' <= c && c <= 'Z' {
+				host[i] = c | 0x20
+			}
+		}
+	}
 	b.scratch = buf
 	*loc = policy.Location{Scheme: buf[:len(scheme)], Host: host, Path: path, Query: query}
 	return true
@@ -175,7 +194,7 @@ var rootPath = []byte("/")
 // relative is the fast path for a reference without scheme and host.
 func (b *baseURL) relative(s []byte, loc *policy.Location) bool {
 	path, query, form := split(s)
-	if form == needsParser || len(path) > 1 && path[0] == '/' && path[1] == '/' {
+	if form == needsParser || len(path) > 1 && path[0] == '/' && (path[1] == '/' || path[1] == '\\') {
 		return false
 	}
 	buf := append(b.scratch[:0], b.scheme...)
@@ -209,7 +228,7 @@ type pathForm uint8
 
 const (
 	isNormal pathForm = iota
-	hasDots           // it has dot segments, see removeDots
+	hasDots           // it has dot segments or backslashes, see removeDots
 	needsParser
 )
 
@@ -223,6 +242,8 @@ path:
 			continue
 		case c == '?' || c == '#':
 			break path
+		case c == '\\':
+			form = hasDots
 		case c != '.' && c != '%':
 			return nil, nil, needsParser
 		case (i == 0 || s[i-1] == '/') && dots(segment(s[i:])) > 0:
@@ -258,7 +279,7 @@ var pathByte = func() (t [256]uint8) {
 // segment returns the path segment at the start of s.
 func segment(s []byte) []byte {
 	for i, c := range s {
-		if c == '/' || c == '?' || c == '#' {
+		if c == '/' || c == '\\' || c == '?' || c == '#' {
 			return s[:i]
 		}
 	}
@@ -284,8 +305,8 @@ func dots(segment []byte) int {
 	return n
 }
 
-// removeDots takes dot segments out of an absolute path, in place (WHATWG URL
-// standard, section 4.4, path state).
+// removeDots takes dot segments out of an absolute path, in place, and writes its
+// backslashes as slashes (WHATWG URL standard, section 4.4, path state).
 func removeDots(path []byte) []byte {
 	out := path[:0]
 	for i := 0; i < len(path); {
@@ -306,21 +327,24 @@ func removeDots(path []byte) []byte {
 }
 
 // hostEnd returns the end of the domain name in normal form at the start of s, 0
-// if there is none: lower case, no empty label but a last one, no number at its
-// end, which would make it an address, and nothing in Punycode.
-func hostEnd(s []byte) int {
+// if there is none: no empty label but a last one, no number at its end, which
+// would make it an address, and nothing in Punycode. Letters may be in upper case.
+func hostEnd(s []byte) (end int, upper bool) {
 	i, label := 0, 0
 	for ; i < len(s) && hostByte[s[i]]; i++ {
-		switch s[i] {
-		case '.':
+		switch c := s[i]; {
+		case c >= 'a':
+		case c == '.':
 			if i == label {
-				return 0
+				return 0, false
 			}
 			label = i + 1
-		case '-':
+		case c == '-':
 			if i+1 < len(s) && s[i+1] == '-' {
-				return 0 // "xn--", perhaps
+				return 0, false // "xn--", perhaps
 			}
+		case 'A' <= c && c <= 'Z':
+			upper = true
 		}
 	}
 	last := label
@@ -328,9 +352,9 @@ func hostEnd(s []byte) int {
 		last = bytes.LastIndexByte(s[:i-1], '.') + 1
 	}
 	if i == 0 || '0' <= s[last] && s[last] <= '9' {
-		return 0
+		return 0, false
 	}
-	return i
+	return i, upper
 }
 
 // hasScheme reports whether s begins with a URL scheme, or with bytes that the
@@ -351,7 +375,7 @@ func hasScheme(s []byte) bool {
 
 // slow asks the full parser.
 func (b *baseURL) slow(raw []byte, loc *policy.Location) urlClass {
-	u, err := parser.ParseRef(b.full, string(raw))
+	u, err := parser.ParseRef(b.address(), string(raw))
 	if err != nil {
 		return urlBad
 	}

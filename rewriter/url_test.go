@@ -68,7 +68,7 @@ func TestBase(t *testing.T) {
 
 // FuzzResolve compares the fast path with the full parser.
 func FuzzResolve(f *testing.F) {
-	for _, s := range []string{"/a", "//h.test/p?q#f", "https://a.b/c", "a/./b", "x:y", "http:a", "//a:80", "//1.2", "https://A_b.c/%2e", "//a..b/", "?", "a b", "//-a.b-/"} {
+	for _, s := range []string{"/a", "//h.test/p?q#f", "https://a.b/c", "a/./b", "x:y", "http:a", "//a:80", "//1.2", "https://A_b.c/%2e", "//a..b/", "?", "a b", "//-a.b-/", "//A.b/C/../D", "//A_B.c:80", "//XN--A.b", "//a.b/../c?d", `/a\..\b`, `/\a.b/c`, `a\b`, `\\a.b\c`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(sameAsParser)
@@ -76,7 +76,7 @@ func FuzzResolve(f *testing.F) {
 
 // TestResolveDots takes every way to put dot segments together.
 func TestResolveDots(t *testing.T) {
-	segments := []string{"", ".", "..", "%2e", ".%2E", "%2E.", "%2e%2e", "a", "...", ".b", "%2f"}
+	segments := []string{"", ".", "..", "%2e", ".%2E", "%2E.", "%2e%2e", "a", "...", ".b", "%2f", `a\..`, `\`}
 	var walk func(path string, depth int)
 	walk = func(path string, depth int) {
 		for _, before := range []string{"", "/", "//h.test/", "https://h.test/c/", "https://h.test"} {

@@ -3,6 +3,10 @@ package rewriter
 import (
 	"bytes"
 	"html"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // decodeAttr appends to dst the attribute value raw with its character
@@ -13,10 +17,11 @@ func decodeAttr(dst, raw []byte, pos *[]int) []byte {
 	for i := 0; i < len(raw); {
 		n := 1
 		if raw[i] == '&' {
-			if text, used := reference(raw[i:]); used > 0 {
-				dst = append(dst, text...)
+			from := len(dst)
+			var used int
+			if dst, used = appendReference(dst, raw[i:]); used > 0 {
 				if pos != nil {
-					for range len(text) {
+					for range len(dst) - from {
 						*pos = append(*pos, i)
 					}
 				}
@@ -49,52 +54,76 @@ var common = [...]struct{ name, text string }{
 
 const maxReference = 40 // bytes of the longest named reference, with room
 
-// reference decodes the character reference at the start of s; used is 0 if it
-// is none. In an attribute a name without ';' only counts if no letter, digit or
-// '=' follows, so that "?a=1&copy=2" keeps its parameter.
-func reference(s []byte) (text string, used int) {
+// appendReference appends what the character reference at the start of s stands
+// for; used is 0 if it is none. In an attribute a name without ';' only counts if
+// no letter, digit or '=' follows, so that "?a=1&copy=2" keeps its parameter.
+func appendReference(dst, s []byte) (out []byte, used int) {
 	if len(s) < 2 {
-		return "", 0
+		return dst, 0
 	}
 	for _, c := range common {
 		if len(s) >= len(c.name) && string(s[:len(c.name)]) == c.name {
-			return c.text, len(c.name)
+			return append(dst, c.text...), len(c.name)
 		}
 	}
-	n := 1
 	if s[1] == '#' {
-		n = 2
-		hex := len(s) > 2 && (s[2] == 'x' || s[2] == 'X')
-		if hex {
-			n = 3
+		r, used := numericReference(s)
+		if used == 0 {
+			return dst, 0
 		}
-		first := n
-		for n < len(s) && isDigit(s[n], hex) {
-			n++
-		}
-		if n == first {
-			return "", 0
-		}
-		// Leading zeros do not count, so the digits have no fixed length.
-		for first < n-1 && s[first] == '0' {
-			first++
-		}
-		end := n
-		if n < len(s) && s[n] == ';' {
-			n++
-		}
-		if end-first > 7 {
-			return "\uFFFD", n
-		}
-		if v := number(s[first:end], hex); ' ' <= v && v <= '~' {
-			return ascii[v : v+1], n
-		}
-		prefix := "&#"
-		if hex {
-			prefix = "&#x"
-		}
-		return html.UnescapeString(prefix + string(s[first:end]) + ";"), n
+		return utf8.AppendRune(dst, r), used
 	}
+	text, used := namedReference(s)
+	return append(dst, text...), used
+}
+
+// numericReference decodes the reference "&#…" at the start of s (HTML standard,
+// section 13.2.5.80).
+func numericReference(s []byte) (r rune, used int) {
+	n := 2
+	hex := len(s) > 2 && (s[2] == 'x' || s[2] == 'X')
+	if hex {
+		n = 3
+	}
+	first := n
+	for n < len(s) && isDigit(s[n], hex) {
+		n++
+	}
+	if n == first {
+		return 0, 0
+	}
+	// Leading zeros do not count, so the digits have no fixed length.
+	for first < n-1 && s[first] == '0' {
+		first++
+	}
+	end := n
+	if n < len(s) && s[n] == ';' {
+		n++
+	}
+	if end-first > 7 {
+		return utf8.RuneError, n
+	}
+	base := rune(10)
+	if hex {
+		base = 16
+	}
+	for _, c := range s[first:end] {
+		r = r*base + rune(hexValue(c))
+	}
+	switch {
+	case r == 0 || r > unicode.MaxRune || 0xd800 <= r && r <= 0xdfff:
+		r = utf8.RuneError
+	case 0x80 <= r && r <= 0x9f:
+		if w := charmap.Windows1252.DecodeByte(byte(r)); w != utf8.RuneError {
+			r = w
+		}
+	}
+	return r, n
+}
+
+// namedReference decodes the reference "&name" at the start of s.
+func namedReference(s []byte) (text string, used int) {
+	n := 1
 	for n < len(s) && n < maxReference && isAlnum(s[n]) {
 		n++
 	}
@@ -106,7 +135,8 @@ func reference(s []byte) (text string, used int) {
 		}
 		return text, n + 1
 	}
-	if n < len(s) && s[n] == '=' {
+	// Those that count without ';' have two to six letters.
+	if n < len(s) && s[n] == '=' || n < 3 || n > 7 {
 		return "", 0
 	}
 	name := string(s[:n])
@@ -116,27 +146,6 @@ func reference(s []byte) (text string, used int) {
 		return "", 0
 	}
 	return text, n
-}
-
-// ascii holds each printable ASCII character at its own offset.
-var ascii = func() string {
-	b := make([]byte, 0x7f)
-	for i := range b {
-		b[i] = byte(i)
-	}
-	return string(b)
-}()
-
-// number returns the value of at most seven digits.
-func number(digits []byte, hex bool) (v int) {
-	base := 10
-	if hex {
-		base = 16
-	}
-	for _, c := range digits {
-		v = v*base + int(hexValue(c))
-	}
-	return v
 }
 
 // wholeName reports whether the reference name, without ';', was decoded as a

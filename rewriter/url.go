@@ -74,12 +74,40 @@ func (b *baseURL) rebase(href []byte) {
 		return
 	}
 	b.set = true
+	if b.rebasePlain(trimControl(href)) {
+		return
+	}
 	u, err := parser.ParseRef(b.address(), string(href))
 	if err != nil || u.Scheme() != "http" && u.Scheme() != "https" {
 		return
 	}
 	b.scheme, b.host, b.path = u.Scheme(), trimDot(u.Hostname()), u.Pathname()
 	b.full = u.Href(true)
+}
+
+// rebasePlain is the fast path for an absolute URL without port, which nearly every
+// base is.
+func (b *baseURL) rebasePlain(href []byte) bool {
+	scheme := "https"
+	if scan.HasPrefixFold(href, "http://") {
+		scheme = "http"
+	} else if !scan.HasPrefixFold(href, "https://") {
+		return false
+	}
+	s := href[len(scheme)+len("://"):]
+	var loc policy.Location
+	if end, _ := hostEnd(s); end < len(s) && s[end] == ':' || !b.absolute(s, scheme, &loc) {
+		return false
+	}
+	b.scheme, b.full = scheme, ""
+	if string(loc.Host) != b.host {
+		b.host = string(loc.Host)
+	}
+	if string(loc.Path) != b.path {
+		b.path = string(loc.Path)
+	}
+	b.authority = b.host
+	return true
 }
 
 // hostByte marks the bytes of a host that means itself, but for upper case: no

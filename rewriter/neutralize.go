@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
@@ -34,6 +35,7 @@ const (
 func (rw *Rewriter) startTag(data []byte, open bool) {
 	s := &rw.scan
 	if s.Elem == scan.Style && !open && !s.Empty {
+		rw.work += rw.css.work
 		rw.css, rw.inCSS, rw.cssPos = rw.newCSS(), true, s.End
 	}
 	if rw.long.on {
@@ -71,6 +73,7 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 
 // judgeTag decides about one start tag and notes the edits that hold it.
 func (rw *Rewriter) judgeTag(data []byte, e element) {
+	rw.work += e.end - e.start
 	rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
 	rw.renames = rw.renames[:0]
 	kind, idle := policy.Image, false // idle: the element itself loads nothing
@@ -154,6 +157,7 @@ func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
 // there is nothing to hold or count as a whole.
 func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k policy.Kind) (d policy.Decision, ok bool) {
 	raw := data[a.Val:a.ValEnd]
+	rw.work += len(raw)
 	if r == roleStyle {
 		return rw.styleAttr(raw, a)
 	}
@@ -215,7 +219,11 @@ func (rw *Rewriter) judgeCode(code []byte, e element) (policy.Decision, bool) {
 	if e.stubs && d.Action == policy.Allow {
 		// A stub next to the element would change the page's structure where
 		// style sheets may count children; the next script is early enough.
-		rw.later = append(rw.later, calls...)
+		for _, v := range calls {
+			if v.Stub != "" && !rw.hasStub(v) && !slices.Contains(rw.later, v) {
+				rw.later = append(rw.later, v)
+			}
+		}
 	}
 	return d, d.Action == policy.Block || d.Vendor != nil
 }
@@ -233,6 +241,7 @@ var allowed = policy.Decision{Action: policy.Allow, Reason: policy.Data, Categor
 
 // judgeURL decides about the resource a decoded URL reference names.
 func (rw *Rewriter) judgeURL(u []byte, k policy.Kind) policy.Decision {
+	rw.work += len(u)
 	var loc policy.Location
 	switch rw.base.resolve(u, &loc) {
 	case urlNet:
@@ -366,9 +375,12 @@ func (rw *Rewriter) baseTag(data []byte) {
 
 // baseHref reports whether a base's href must be held, and counts that.
 func (rw *Rewriter) baseHref(data []byte, a *scan.Attr) bool {
+	if a.ValEnd-a.Name > maxBase {
+		return rw.unsure().Action == policy.Block
+	}
 	var loc policy.Location
-	if a.ValEnd-a.Name > rw.opts.MaxHold || rw.base.resolve(rw.decode(data[a.Val:a.ValEnd]), &loc) != urlNet {
-		return a.ValEnd-a.Name > rw.opts.MaxHold && rw.unsure().Action == policy.Block
+	if rw.base.resolve(rw.decode(data[a.Val:a.ValEnd]), &loc) != urlNet {
+		return false
 	}
 	// As for a connection: whatever path a reference adds.
 	loc.Path, loc.Query = rootPath, nil

@@ -56,11 +56,13 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 	}
 	e := element{
 		start: s.Start, nameEnd: s.NameEnd, end: s.End, elem: s.Elem, foreign: s.Foreign(),
-		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign(),
+		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.Ghost(),
 	}
 	if e.elem == scan.Script && e.stubs && len(rw.later) > 0 {
 		rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
-		rw.flushStubs(e.start, data)
+		if !rw.marked(data) {
+			rw.flushStubs(e.start, data)
+		}
 	}
 	rw.judgeTag(data, e)
 	if open || s.Empty {

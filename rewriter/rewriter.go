@@ -191,7 +191,7 @@ func (rw *Rewriter) Close() error {
 	data := rw.buf
 	rw.run(data, true)
 	if rw.err == nil {
-		if s := &rw.scan; !s.Open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.InFrameset() {
+		if s := &rw.scan; !s.Open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.Ghost() && !s.InFrameset() {
 			rw.flushStubs(len(data), nil)
 		}
 		rw.emit(data, len(data), true)

@@ -399,6 +399,17 @@ func (rw *Rewriter) flushStubs(pos int, data []byte) {
 	rw.later = rw.later[:0]
 }
 
+// marked reports whether the script whose attributes are in rw.attrs says that it
+// is a stub of ours. Those that wait may be among it and the next ones.
+func (rw *Rewriter) marked(data []byte) bool {
+	for i := range rw.attrs {
+		if a := &rw.attrs[i]; scan.EqualFold(data[a.Name:a.NameEnd], stubMark) {
+			return true
+		}
+	}
+	return false
+}
+
 // ownStub reports whether the script is a stub of ours, so that a page that
 // passes twice does not get two. The mark alone proves nothing: the text must be
 // the vendor's stub.

@@ -258,7 +258,7 @@ func hasScheme(s []byte) bool {
 // segment, in quadratic time, reads the user's name again at each "@", and a long
 // base is copied for each reference. What is longer counts as somebody else's.
 const (
-	maxSlow = 4 << 10
+	maxSlow = 2 << 10
 	maxBase = 1 << 10
 )
 

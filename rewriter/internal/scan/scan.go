@@ -105,6 +105,10 @@ func (s *Scanner) Foreign() bool { return s.foreign.active() }
 // InFrameset reports whether a frameset was seen.
 func (s *Scanner) InFrameset() bool { return s.frameset }
 
+// Ghost reports whether preload scanners may stand inside an element that is
+// empty for everybody else: the next end tag of its name would close it for them.
+func (s *Scanner) Ghost() bool { return s.ghost != Other }
+
 // InTag reports whether a tag is open, and where it begins.
 func (s *Scanner) InTag() (begin int, ok bool) { return s.begin, s.mode == inTag }
 

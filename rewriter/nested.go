@@ -233,7 +233,7 @@ func (rw *Rewriter) holdStyle(data []byte, e element, d policy.Decision) {
 	}
 	if css {
 		rw.report.decision(d, policy.Style)
-		rw.hold(e, d, inert)
+		rw.hold(data, e, d, inert)
 	}
 }
 

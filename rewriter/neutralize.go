@@ -122,7 +122,7 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 	switch {
 	case held:
 		rw.report.decision(blocked, blockedKind)
-		rw.hold(e, blocked, "")
+		rw.hold(data, e, blocked, "")
 	case seen:
 		rw.report.decision(first, firstKind)
 	}
@@ -138,7 +138,7 @@ func anywhere(r role, k policy.Kind) bool {
 const noKind = policy.Kind(policy.NumKinds)
 
 // hold notes the marker and the renamed attributes of a held element.
-func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
+func (rw *Rewriter) hold(data []byte, e element, d policy.Decision, typ string) {
 	if rw.held.Vendor == nil {
 		rw.held = d
 	}
@@ -149,7 +149,11 @@ func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
 	if sc := rw.page.Bound.Policy().Scheme(); d.Category >= 0 && d.Category < len(sc.Categories) && d.Vendor != nil {
 		category = sc.Categories[d.Category].ID
 	}
-	rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held")
+	end := ""
+	if len(rw.attrs) > 0 && data[rw.attrs[0].Name] == '=' {
+		end = "/" // in a name that begins with it, "=" must not become the mark's
+	}
+	rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held", end)
 	for _, i := range rw.renames {
 		rw.insert(rw.attrs[i].Name, "data-cg-")
 	}

@@ -122,7 +122,7 @@ func (rw *Rewriter) holdScript(data []byte, e element, d policy.Decision) {
 	if e.stubs && d.Vendor != nil {
 		rw.stub(e.start, d.Vendor, data, nonce)
 	}
-	rw.hold(e, d, inert)
+	rw.hold(data, e, d, inert)
 }
 
 // scriptType reads the type and language attributes in rw.attrs.

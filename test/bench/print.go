@@ -103,9 +103,10 @@ func printSlowest(list []*result) {
 	if len(list) == 0 {
 		return
 	}
-	units := []string{"MB/s", "KiB", "code", "asked/KiB", "tags/KiB", "looks/B"}
+	units := []string{"MB/s", "KiB", "code", "asked/KiB", "tags/KiB", "looks/B", "readings"}
 	fmt.Println("\nThe slowest pages, and the median of all. Code is inline script, in percent; asked are the")
-	fmt.Println("questions to the policy; looks are how often a byte is read.")
+	fmt.Println("questions to the policy; looks are how often a byte is read;")
+	fmt.Println("where a page has more readings than one, every possible tag is judged.")
 	columns("page\t"+strings.Join(units, "\t")+"\t", func(row func(string, ...any)) {
 		line := func(name string, value func(unit string) float64) {
 			text := name + "\t"

@@ -30,7 +30,7 @@ func FuzzTokenizer(f *testing.F) {
 	}
 	for _, s := range []string{
 		"<script><!--<script></script>--></script><a>", "<title></titlex></title/><a>", "<style></style\f><a>", "<textarea a=\"</textarea>\"><a>",
-		"<a b='c'd=e/f=\"g\"><b></b x='>'><c>", "<!--a--!><b>", "<!-- --! ><b>", "<!doctype html><?x><b>", "<xmp><!--</xmp>--><b>", "<script></scr", "<p><a/=x><b =c>",
+		"<a b='c'd=e/f=\"g\"><b></b x='>'><c>", "<!--a--!><b>", "<!--><b>", "<!---><b>", "<!-- --! ><b>", "<!doctype html><?x><b>", "<xmp><!--</xmp>--><b>", "<script></scr", "<p><a/=x><b =c>",
 	} {
 		f.Add([]byte(s), uint8(2))
 	}

@@ -243,6 +243,25 @@ type found struct {
 	site   bool // the host is the site's own
 }
 
+// maxHost is the length of the longest host name there is (RFC 1035, section
+// 2.3.4, written with dots).
+const maxHost = 253
+
+// knownFrom returns where the walk through a host begins: at the first label that
+// leaves a name of possible length. Looking up each of a thousand labels with all
+// behind it is quadratic.
+func knownFrom(host []byte) int {
+	from := len(host) - maxHost
+	if from <= 0 {
+		return 0
+	}
+	i := bytes.IndexByte(host[from-1:], '.')
+	if i < 0 {
+		return len(host)
+	}
+	return from + i
+}
+
 // find walks the host from its longest form to its last label. From the first
 // entry on that is the site's own, rules of the catalog no longer count: they
 // speak of vendors' hosts, not of the site that a vendor may run itself.
@@ -250,7 +269,7 @@ func (x *hostIndex) find(loc *Location, own bool) found {
 	f := found{site: own}
 	host := loc.Host
 	label := bytes.IndexByte(host, '.') // end of the first label
-	for start := 0; ; {
+	for start := knownFrom(host); ; {
 		if e := x.get(host[start:]); e != nil {
 			f.site = f.site || e.site
 			if start == 0 {
@@ -333,7 +352,7 @@ func (x *hostIndex) strictest(host []byte) *Vendor {
 		}
 	}
 	label := bytes.IndexByte(host, '.')
-	for start := 0; ; {
+	for start := knownFrom(host); ; {
 		if e := x.get(host[start:]); e != nil {
 			if start == 0 {
 				stricter(e.exact, nil)

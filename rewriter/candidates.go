@@ -20,9 +20,9 @@ type candidates struct {
 	seen int  // bytes advanced
 	wait bool // the tag at pos is not complete, or its text is not
 	walk scan.TagWalk
-	end  int   // of the tag at pos, once found; else 0
-	text int   // the text behind that tag is searched up to here
-	long []int // where tags begin that were too long to be candidates and are judged elsewhere
+	end  int     // of the tag at pos, once found; else 0
+	free [2]span // where no end tag of a script, of a style stands
+	long []int   // where tags begin that were too long to be candidates and are judged elsewhere
 }
 
 // The work spent on overlapping candidates may grow with the document, but not
@@ -66,12 +66,14 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 	c := &rw.cand
 	if !c.wait {
-		c.wait, c.walk, c.end, c.text = true, scan.TagWalk{Pos: i + 1}, 0, 0
+		c.wait, c.walk, c.end = true, scan.TagWalk{Pos: i + 1}, 0
 	}
 	end, ok := c.end, true
 	if end == 0 {
+		rw.work += len(data) - c.walk.Pos
 		if end, ok = c.walk.End(data); ok {
-			c.end, c.text = end, end
+			rw.work -= len(data) - end
+			c.end = end
 		}
 	}
 	if !ok && !eof && end-i <= rw.opts.MaxHold {
@@ -87,17 +89,14 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 	}
 	nameEnd := scan.NameEnd(data[:end], i+1)
 	e := element{start: i, nameEnd: nameEnd, end: end, elem: scan.ElemOf(data[i+1 : nameEnd]), foreign: true}
-	text := ""
-	switch e.elem {
-	case scan.Script:
-		text = "</script"
-	case scan.Style:
-		text = "</style"
-	}
-	if text != "" && ok && !eof && len(data)-end < rw.opts.MaxInline {
-		at := endOf(data[c.text:], text)
-		c.text = max(c.text, len(data)-len(text)) // searched
-		if at < 0 {
+	if ok && !eof && len(data)-end < rw.opts.MaxInline {
+		switch e.elem {
+		case scan.Script:
+			ok = rw.ends(&c.free[0], data, end, "</script")
+		case scan.Style:
+			ok = rw.ends(&c.free[1], data, end, "</style")
+		}
+		if !ok {
 			return false
 		}
 	}
@@ -109,6 +108,32 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 		rw.candidateStyle(data, e)
 	}
 	return true
+}
+
+// A span is a piece of the data without a certain end tag. One may stand behind
+// it.
+type span struct {
+	from, to int
+	hit      bool // one does
+}
+
+// ends reports whether the end tag stands in data[from:]. What the span tells is
+// not searched again: a text may be that of many candidates.
+func (rw *Rewriter) ends(f *span, data []byte, from int, tag string) bool {
+	if from < f.from || from > f.to {
+		*f = span{from: from, to: from}
+	}
+	if f.hit {
+		return true
+	}
+	n := endOf(data[f.to:], tag)
+	to := f.to + n
+	if f.hit = n >= 0; !f.hit {
+		to = max(f.to, len(data)-len(tag))
+	}
+	rw.work += to - f.to
+	f.to = to
+	return f.hit
 }
 
 // candidateStyle judges the text of a style element that may begin in some
@@ -137,6 +162,7 @@ func (rw *Rewriter) candidateStyle(data []byte, e element) {
 
 // spend accounts for n bytes looked at.
 func (rw *Rewriter) spend(n int) {
+	rw.work += n
 	rw.cand.work += n
 	if rw.cand.work > workFree+workFactor*rw.cand.seen {
 		rw.err = ErrTangled
@@ -146,7 +172,10 @@ func (rw *Rewriter) spend(n int) {
 func (c *candidates) shift(n int) {
 	c.pos -= n
 	c.walk.Pos -= n
-	c.text -= n
+	for i := range c.free {
+		c.free[i].from -= n
+		c.free[i].to -= n
+	}
 	if c.end > 0 {
 		c.end -= n
 	}

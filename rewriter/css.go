@@ -34,6 +34,8 @@ type cssScanner struct {
 	imp    bool   // behind @import
 	mid    bool   // inside a statement: its first byte has been seen
 	within byte   // inside a token that is decided or long: see the constants
+	read   int    // of an open token: bytes searched for its end
+	work   int    // bytes looked at, for the tests of linearity
 
 	custom  bool // where strings can be URLs elsewhere: in a custom property or custom function
 	block   bool // custom ends with its block
@@ -110,6 +112,7 @@ func doubleByteCharset(label string) bool {
 // got: len(b) if final, else possibly less, the start of an open token. An open
 // token longer than limit is reported as it stands and its rest passed over.
 func (s *cssScanner) scan(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit) {
+	s.work += len(b) - i - s.read
 	from := i // names begin here at the earliest
 	var ok bool
 	stop := uint8(cssStop)
@@ -531,16 +534,18 @@ func (s *cssScanner) url(b []byte, i int, final bool, limit int, hits []cssHit) 
 		s.push(true)
 		return i, hits, true
 	}
-	end, next := s.find(b, i, ')', final)
+	end, next := s.find(b, i+s.read, ')', final)
 	if end < 0 {
 		if !final && len(b)-i <= limit {
+			s.read = next - i
 			return i, hits, false
 		}
+		s.read = 0
 		s.within = ')'
 		s.imp = false
 		return next, append(hits, cssHit{i, trimCSS(b, i, next), !final}), true
 	}
-	s.within = 0
+	s.within, s.read = 0, 0
 	s.imp = false
 	return end + 1, append(hits, cssHit{i, trimCSS(b, i, end), false}), true
 }

@@ -15,14 +15,16 @@ func trimCSS(b []byte, i, end int) int {
 func (s *cssScanner) str(b []byte, i int, final bool, limit int, hits []cssHit) (int, []cssHit, bool) {
 	s.mid = true
 	q := b[i]
-	end, next := s.find(b, i+1, q, final)
+	end, next := s.find(b, i+max(1, s.read), q, final)
 	open := end < 0
 	if open {
 		if !final && len(b)-i <= limit {
+			s.read = next - i
 			return i, hits, false
 		}
 		end = next
 	}
+	s.read = 0
 	if s.imp || s.takes() || s.custom && (open && !final || end-i > limit || s.urlLike(b[i+1:end])) {
 		hits = append(hits, cssHit{i + 1, end, open && !final})
 	}

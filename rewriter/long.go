@@ -19,9 +19,66 @@ type longTag struct {
 	quote   byte // that attribute's quote, 0 if none
 	elem    scan.Elem
 	pos     int // where the next attribute begins
+	open    longOpen
+	read    int // of an open attribute: where the search for its end goes on
 }
 
-func (l *longTag) shift(n int) { l.pos -= n }
+// A longOpen says in which part of an attribute of a long tag the input ended.
+type longOpen uint8
+
+const (
+	longNew    longOpen = iota // nothing of it is known
+	longName                   // in the name
+	longSpace                  // in white space in front of '=' or the value
+	longValue                  // in a value without quotes
+	longQuoted                 // in one with quotes
+)
+
+// goesOn reports whether the open attribute at pos has no end in data[:limit], so
+// that small pieces of input do not read it from its beginning each time.
+func (l *longTag) goesOn(data []byte, limit int) bool {
+	if l.open == longNew {
+		return false
+	}
+	n := -1
+	switch rest := data[l.read:limit]; l.open {
+	case longName:
+		n = bytes.IndexAny(rest, "/>= \t\n\f\r")
+	case longSpace:
+		n = len(rest) - len(bytes.TrimLeft(rest, " \t\n\f\r"))
+		if n == len(rest) {
+			n = -1
+		}
+	case longValue:
+		n = bytes.IndexAny(rest, "> \t\n\f\r")
+	case longQuoted:
+		n = bytes.IndexByte(rest, l.quote)
+	}
+	if n < 0 {
+		l.read = limit
+	}
+	return n < 0
+}
+
+// waits notes where the open attribute a broke off.
+func (l *longTag) waits(data []byte, a scan.Attr, limit int) {
+	l.pos, l.read, l.quote = a.Name, limit, a.Quote
+	switch {
+	case a.Quote != 0:
+		l.open = longQuoted
+	case a.ValEnd > a.Val:
+		l.open = longValue
+	case scan.IsSpace(data[limit-1]), data[limit-1] == '=' && limit-1 > a.Name:
+		l.open = longSpace
+	default:
+		l.open = longName
+	}
+}
+
+func (l *longTag) shift(n int) {
+	l.pos -= n
+	l.read -= n
+}
 
 // enterLong begins with the tag at data[begin].
 func (rw *Rewriter) enterLong(data []byte, begin int) {
@@ -93,6 +150,11 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 			l.pos++
 		}
 	}
+	if !final && limit-l.pos <= rw.opts.MaxHold && l.goesOn(data, limit) {
+		return l.pos
+	}
+	l.open = longNew
+	rw.work += limit - l.pos
 	rw.parsed = scan.Attrs(rw.parsed[:0], data[:limit], l.pos)
 	rw.attrs = rw.parsed
 	for i := range rw.attrs {
@@ -102,7 +164,7 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 			return limit
 		}
 		if a.Open && !final && limit-a.Name <= rw.opts.MaxHold {
-			l.pos = a.Name
+			l.waits(data, a, limit)
 			return a.Name
 		}
 		rw.longAttr(data, a)

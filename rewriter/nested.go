@@ -32,6 +32,7 @@ func (rw *Rewriter) nest(doc []byte) (child *Rewriter, clean bool) {
 	c.base = rw.base
 	c.base.scratch, c.base.set = scratch, false
 	c.run(doc, true)
+	rw.work += c.looked()
 	for _, n := range c.report.Counts {
 		rw.report.add(n.Vendor, n.Kind, n.Action, n.N)
 	}
@@ -110,6 +111,7 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 	s := rw.newCSS()
 	_, hits := s.scan(css, 0, true, len(css), rw.hits[:0])
 	rw.hits = hits
+	rw.work += s.work
 	for _, h := range hits {
 		d := rw.judgeCSS(css[h.start:h.end])
 		if d.Action != policy.Block {
@@ -149,6 +151,7 @@ func (rw *Rewriter) newCSS() cssScanner {
 func (rw *Rewriter) blockedCSS(text []byte) policy.Decision {
 	s := rw.newCSS()
 	_, hits := s.scan(text, 0, true, len(text), nil)
+	rw.work += s.work
 	for _, h := range hits {
 		if d := rw.judgeCSS(text[h.start:h.end]); d.Action == policy.Block {
 			return d
@@ -244,7 +247,7 @@ func (rw *Rewriter) holdStyle(data []byte, e element, d policy.Decision) {
 	}
 	if css {
 		rw.report.decision(d, policy.Style)
-		rw.hold(e, d, inert)
+		rw.hold(data, e, d, inert)
 	}
 }
 
@@ -317,7 +320,13 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		rw.calls = calls
 		return d
 	case policy.Style:
-		return rw.blockedCSS(code)
+		if rw.depth == maxDepth {
+			return rw.unsure()
+		}
+		rw.depth++ // a style sheet may import another data: URL, and so on
+		d := rw.blockedCSS(code)
+		rw.depth--
+		return d
 	}
 	if xmlBeyondHTML(head, code) {
 		return rw.unsure()

@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
@@ -34,6 +35,7 @@ const (
 func (rw *Rewriter) startTag(data []byte, open bool) {
 	s := &rw.scan
 	if s.Elem == scan.Style && !open && !s.Empty {
+		rw.work += rw.css.work
 		rw.css, rw.inCSS, rw.cssPos = rw.newCSS(), true, s.End
 	}
 	if rw.long.on {
@@ -54,13 +56,15 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 	}
 	e := element{
 		start: s.Start, nameEnd: s.NameEnd, end: s.End, elem: s.Elem, foreign: s.Foreign(),
-		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign(),
+		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.Ghost(),
 	}
 	if rw.attrs = s.Attrs; !s.HasAttrs {
 		rw.parseAttrs(data, e)
 	}
 	if e.elem == scan.Script && e.stubs && len(rw.later) > 0 {
-		rw.flushStubs(e.start, data)
+		if !rw.marked(data) {
+			rw.flushStubs(e.start, data)
+		}
 	}
 	rw.judgeTag(data, e)
 	if open || s.Empty {
@@ -80,6 +84,7 @@ func (rw *Rewriter) parseAttrs(data []byte, e element) {
 // judgeTag decides about the start tag whose attributes are in rw.attrs, and notes
 // the edits that hold it.
 func (rw *Rewriter) judgeTag(data []byte, e element) {
+	rw.work += e.end - e.start
 	rw.renames = rw.renames[:0]
 	kind, idle := policy.Image, false // idle: the element itself loads nothing
 	switch e.elem {
@@ -125,7 +130,7 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 	switch {
 	case held:
 		rw.report.decision(blocked, blockedKind)
-		rw.hold(e, blocked, "")
+		rw.hold(data, e, blocked, "")
 	case seen:
 		rw.report.decision(first, firstKind)
 	}
@@ -141,7 +146,7 @@ func anywhere(r role, k policy.Kind) bool {
 const noKind = policy.Kind(policy.NumKinds)
 
 // hold notes the marker and the renamed attributes of a held element.
-func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
+func (rw *Rewriter) hold(data []byte, e element, d policy.Decision, typ string) {
 	if rw.held.Vendor == nil {
 		rw.held = d
 	}
@@ -152,7 +157,11 @@ func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
 	if sc := rw.page.Bound.Policy().Scheme(); d.Category >= 0 && d.Category < len(sc.Categories) && d.Vendor != nil {
 		category = sc.Categories[d.Category].ID
 	}
-	rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held")
+	end := ""
+	if len(rw.attrs) > 0 && data[rw.attrs[0].Name] == '=' {
+		end = "/" // in a name that begins with it, "=" must not become the mark's
+	}
+	rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held", end)
 	for _, i := range rw.renames {
 		rw.insert(rw.attrs[i].Name, "data-cg-")
 	}
@@ -162,6 +171,7 @@ func (rw *Rewriter) hold(e element, d policy.Decision, typ string) {
 // there is nothing to hold or count as a whole.
 func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k policy.Kind) (d policy.Decision, ok bool) {
 	raw := data[a.Val:a.ValEnd]
+	rw.work += len(raw)
 	if r == roleStyle {
 		return rw.styleAttr(raw, a)
 	}
@@ -223,7 +233,11 @@ func (rw *Rewriter) judgeCode(code []byte, e element) (policy.Decision, bool) {
 	if e.stubs && d.Action == policy.Allow {
 		// A stub next to the element would change the page's structure where
 		// style sheets may count children; the next script is early enough.
-		rw.later = append(rw.later, calls...)
+		for _, v := range calls {
+			if v.Stub != "" && !rw.hasStub(v) && !slices.Contains(rw.later, v) {
+				rw.later = append(rw.later, v)
+			}
+		}
 	}
 	return d, d.Action == policy.Block || d.Vendor != nil
 }
@@ -241,6 +255,7 @@ var allowed = policy.Decision{Action: policy.Allow, Reason: policy.Data, Categor
 
 // judgeURL decides about the resource a decoded URL reference names.
 func (rw *Rewriter) judgeURL(u []byte, k policy.Kind) policy.Decision {
+	rw.work += len(u)
 	var loc policy.Location
 	switch rw.base.resolve(u, &loc) {
 	case urlNet:
@@ -388,9 +403,12 @@ func (rw *Rewriter) baseTag(data []byte) {
 
 // baseHref reports whether a base's href must be held, and counts that.
 func (rw *Rewriter) baseHref(data []byte, a *scan.Attr) bool {
+	if a.ValEnd-a.Name > maxBase {
+		return rw.unsure().Action == policy.Block
+	}
 	var loc policy.Location
-	if a.ValEnd-a.Name > rw.opts.MaxHold || rw.base.resolve(rw.decode(data[a.Val:a.ValEnd]), &loc) != urlNet {
-		return a.ValEnd-a.Name > rw.opts.MaxHold && rw.unsure().Action == policy.Block
+	if rw.base.resolve(rw.decode(data[a.Val:a.ValEnd]), &loc) != urlNet {
+		return false
 	}
 	// As for a connection: whatever path a reference adds.
 	loc.Path, loc.Query = rootPath, nil

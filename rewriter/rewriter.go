@@ -62,6 +62,7 @@ type Rewriter struct {
 	report Report
 	err    error
 	depth  int // of nested documents
+	work   int // bytes looked at, some more than once: for the tests of linearity
 
 	buf   []byte // held input, from earlier writes
 	out   []byte // output of this write, if it differs from the input
@@ -119,7 +120,7 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.doubleByte = doubleByteCharset(p.Charset)
 	rw.shiftJIS = rw.doubleByte && strings.EqualFold(p.Charset, "shift_jis")
 	rw.inCSS, rw.held = false, policy.Decision{}
-	rw.sent, rw.cssPos = 0, 0
+	rw.sent, rw.cssPos, rw.work = 0, 0, 0
 	rw.inline, rw.css, rw.long, rw.cand = inlineHold{}, cssScanner{}, longTag{}, candidates{}
 }
 
@@ -144,6 +145,9 @@ func (rw *Rewriter) Report() *Report {
 	rw.report.Diverged = rw.scan.Diverged
 	return &rw.report
 }
+
+// looked returns how many bytes were looked at since Reset.
+func (rw *Rewriter) looked() int { return rw.work + rw.scan.Work + rw.css.work }
 
 // Held returns the number of input bytes that wait for a decision.
 func (rw *Rewriter) Held() int { return len(rw.buf) }
@@ -188,7 +192,7 @@ func (rw *Rewriter) Close() error {
 	data := rw.buf
 	rw.run(data, true)
 	if rw.err == nil {
-		if s := &rw.scan; !s.Open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.InFrameset() {
+		if s := &rw.scan; !s.Open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign() && !s.Ghost() && !s.InFrameset() {
 			rw.flushStubs(len(data), nil)
 		}
 		rw.emit(data, len(data), true)
@@ -203,7 +207,11 @@ func (rw *Rewriter) Close() error {
 
 // keep remembers data[hold:] for the next write.
 func (rw *Rewriter) keep(data []byte, hold int) {
+	if hold == 0 && len(rw.buf) > 0 {
+		return // nothing moves: small pieces must not cost a copy each
+	}
 	rest := data[hold:]
+	rw.work += len(rest)/16 + len(rw.edits) // a copy is cheaper than a look
 	if len(rw.buf) > 0 {
 		n := copy(rw.buf, rest)
 		rw.buf = rw.buf[:n]
@@ -288,6 +296,10 @@ func (rw *Rewriter) insert(pos int, text ...string) {
 // emit writes data[sent:to] with the edits in it. Edits at to or behind wait:
 // another reading may still have something to say about the bytes in between.
 func (rw *Rewriter) emit(data []byte, to int, eof bool) {
+	if to <= rw.sent && !eof {
+		return // the edits wait, and are not looked through for each small piece
+	}
+	rw.work += len(rw.edits)
 	rw.sortEdits()
 	n := len(rw.edits)
 	for n > 0 && !eof && rw.edits[n-1].pos >= to {

@@ -122,7 +122,7 @@ func (rw *Rewriter) holdScript(data []byte, e element, d policy.Decision) {
 	if e.stubs && d.Vendor != nil {
 		rw.stub(e.start, d.Vendor, data, nonce)
 	}
-	rw.hold(e, d, inert)
+	rw.hold(data, e, d, inert)
 }
 
 // scriptType reads the type and language attributes in rw.attrs.
@@ -201,6 +201,7 @@ func (rw *Rewriter) scriptText(data []byte) {
 // judgeInline decides about an inline script by its text, or the text's
 // beginning.
 func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.Decision {
+	rw.work += h.end - h.start + len(text)
 	rw.parseAttrs(data, h.element)
 	if rw.ownStub(data, text) {
 		return allowed
@@ -396,6 +397,17 @@ func (rw *Rewriter) flushStubs(pos int, data []byte) {
 		rw.stub(pos, v, data, nonce)
 	}
 	rw.later = rw.later[:0]
+}
+
+// marked reports whether the script whose attributes are in rw.attrs says that it
+// is a stub of ours. Those that wait may be among it and the next ones.
+func (rw *Rewriter) marked(data []byte) bool {
+	for i := range rw.attrs {
+		if a := &rw.attrs[i]; scan.EqualFold(data[a.Name:a.NameEnd], stubMark) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownStub reports whether the script is a stub of ours, so that a page that

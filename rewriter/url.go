@@ -217,7 +217,7 @@ func (b *baseURL) absolute(s []byte, scheme string, loc *policy.Location) bool {
 	return true
 }
 
-var rootPath = []byte("/")
+var rootPath, at = []byte("/"), []byte("@")
 
 // relative is the fast path for a reference without scheme and host.
 func (b *baseURL) relative(s []byte, loc *policy.Location) bool {
@@ -401,8 +401,23 @@ func hasScheme(s []byte) bool {
 	return false
 }
 
+// maxSlow is how long a reference may be that the full parser is asked about, and
+// maxBase how long the base of all others: the parser joins a path segment by
+// segment, in quadratic time, reads the user's name again at each "@", and a long
+// base is copied for each reference. What is longer counts as somebody else's.
+const (
+	maxSlow = 2 << 10
+	maxBase = 1 << 10
+)
+
 // slow asks the full parser.
 func (b *baseURL) slow(raw []byte, loc *policy.Location) urlClass {
+	if len(raw)*(1+bytes.Count(raw, at)) > maxSlow {
+		if scan.HasPrefixFold(raw, "javascript:") {
+			return urlScript
+		}
+		return urlBad
+	}
 	u, err := parser.ParseRef(b.address(), string(raw))
 	if err != nil {
 		return urlBad

@@ -30,7 +30,7 @@ func FuzzTokenizer(f *testing.F) {
 	}
 	for _, s := range []string{
 		"<script><!--<script></script>--></script><a>", "<title></titlex></title/><a>", "<style></style\f><a>", "<textarea a=\"</textarea>\"><a>",
-		"<a b='c'd=e/f=\"g\"><b></b x='>'><c>", "<!--a--!><b>", "<!-- --! ><b>", "<!doctype html><?x><b>", "<xmp><!--</xmp>--><b>", "<script></scr", "<p><a/=x><b =c>",
+		"<a b='c'd=e/f=\"g\"><b></b x='>'><c>", "<!--a--!><b>", "<!--><b>", "<!---><b>", "<!-- --! ><b>", "<!doctype html><?x><b>", "<xmp><!--</xmp>--><b>", "<script></scr", "<p><a/=x><b =c>",
 	} {
 		f.Add([]byte(s), uint8(2))
 	}
@@ -99,4 +99,70 @@ func TestForeign(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzTree: where a document has one reading, every element of golang.org/x/net's
+// tree that may load something was seen by the scanner, with scripting on and off.
+func FuzzTree(f *testing.F) {
+	files, _ := filepath.Glob("testdata/html5lib/*.test")
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var file html5libFile
+		if err := json.Unmarshal(b, &file); err != nil {
+			f.Fatal(err)
+		}
+		for i, c := range file.Tests {
+			if i%4 == 0 {
+				f.Add([]byte(c.Input), uint8(2))
+			}
+		}
+	}
+	for _, s := range []string{
+		"<svg><script/></svg><img><image>", "<table><img><tr><script></script><td><iframe></table>", "<noscript><img><link></noscript><object><embed>",
+		"<select><script></script><option></select><video><source><track></video>", "<template><img><style></style></template>", "<math><mi><img></mi><annotation-xml encoding=text/html><script></script>",
+		"<frameset><frame><noframes><img></noframes>", "<p><b><img><p></b><audio><input><base><meta>", "<svg><desc><b><image></desc><use/><feImage/>", "<!--><img>--><![CDATA[<img>]]><?img><img", "<textarea><img></textarea><title></title><xmp><img></xmp><img>",
+	} {
+		f.Add([]byte(s), uint8(4))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte, size uint8) {
+		s := &Scanner{every: true}
+		seen := map[string]int{}
+		for _, name := range startTags(s, doc, int(size)+1) {
+			seen[name]++
+		}
+		if s.Diverged {
+			return // every "<" counts there
+		}
+		seen["img"] += seen["image"] // HTML takes one for the other
+		for _, scripting := range []bool{true, false} {
+			root, err := html.ParseWithOptions(strings.NewReader(string(doc)), html.ParseOptionEnableScripting(scripting))
+			if err != nil {
+				continue
+			}
+			tree := map[string]int{}
+			for n := range root.Descendants() {
+				if n.Type == html.ElementNode && loads(n.Data) {
+					tree[strings.ToLower(n.Data)]++
+				}
+			}
+			for name, n := range tree {
+				if n > seen[name] {
+					t.Errorf("%d of <%s> in the tree, %d seen (scripting %v)\n%q", n, name, seen[name], scripting, doc)
+				}
+			}
+		}
+	})
+}
+
+// loads reports whether an element of that name is one the scanner's callers
+// judge. The parser copies formatting elements, but none of these.
+func loads(name string) bool {
+	switch ElemOf([]byte(name)) {
+	case Script, Style, Iframe, Frame, Object, Embed, Img, Image, Source, Video, Audio, Track, Input, Link, Meta, Base, Use, FeImage:
+		return true
+	}
+	return false
 }

@@ -81,6 +81,9 @@ type Scanner struct {
 	InTemplate int
 	// InNoscript: the scanner stands inside noscript.
 	InNoscript bool
+	// Work counts the bytes looked at, some of them more than once. The tests of
+	// linearity read it.
+	Work int
 
 	pos      int
 	begin    int
@@ -106,6 +109,10 @@ func (s *Scanner) Foreign() bool { return s.foreign.active() }
 
 // InFrameset reports whether a frameset was seen.
 func (s *Scanner) InFrameset() bool { return s.frameset }
+
+// Ghost reports whether preload scanners may stand inside an element that is
+// empty for everybody else: the next end tag of its name would close it for them.
+func (s *Scanner) Ghost() bool { return s.ghost != Other }
 
 // InTag reports whether a tag is open, and where it begins.
 func (s *Scanner) InTag() (begin int, ok bool) { return s.begin, s.mode == inTag }
@@ -140,27 +147,47 @@ func (s *Scanner) Shift(n int) {
 // Next goes on to the next event in data. eof says that nothing follows data.
 func (s *Scanner) Next(data []byte, eof bool) Event {
 	for {
-		ev := again
-		switch s.mode {
-		case inData:
-			ev = s.data(data, eof)
-		case inTag:
-			ev = s.walk(data, eof)
-		case inRaw:
-			ev = s.rawText(data, eof)
-		case inScript:
-			ev = s.script(data, eof)
-		case inComment:
-			ev = s.comment(data, eof)
-		case inBogus:
-			ev = s.bogus(data, eof)
-		case inCDATA:
-			ev = s.section(data, eof)
+		if s.InNoscript && s.mode.spans() && len(data)-s.pos > stride {
+			// The token may end at an end tag of noscript inside it, and the scanner
+			// go back there: it must not have read on to the end of the data first.
+			if ev := s.step(data[:s.pos+stride], false); ev != again && ev != More {
+				return ev
+			}
+			continue
 		}
-		if ev != again {
+		if ev := s.step(data, eof); ev != again {
 			return ev
 		}
 	}
+}
+
+// stride is how far a token inside noscript is read at once.
+const stride = 256
+
+// spans reports whether the mode is that of a token which can be read in steps.
+func (m mode) spans() bool { return m == inTag || m >= inComment }
+
+// step goes on to the next event, or part of the way.
+func (s *Scanner) step(data []byte, eof bool) (ev Event) {
+	from := s.pos
+	switch s.mode {
+	case inData:
+		ev = s.data(data, eof)
+	case inTag:
+		ev = s.walk(data, eof)
+	case inRaw:
+		ev = s.rawText(data, eof)
+	case inScript:
+		ev = s.script(data, eof)
+	case inComment:
+		ev = s.comment(data, eof)
+	case inBogus:
+		ev = s.bogus(data, eof)
+	case inCDATA:
+		ev = s.section(data, eof)
+	}
+	s.Work += max(0, s.pos-from)
+	return ev
 }
 
 // need ends the walk through data: everything before hold is decided.
@@ -292,9 +319,10 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 	s.pos, s.tag = i, st
 	if s.InNoscript && s.Long {
 		s.Tangled = s.Tangled || indexEndTag(data, max(0, from-len(noscriptEnd)), i, "noscript") >= 0
-	} else if s.InNoscript && (ok || eof) {
+	} else if s.InNoscript {
 		// With scripting on, noscript ends here whatever the tag says.
-		if at := indexEndTag(data, s.begin+1, i, "noscript"); at >= 0 {
+		if at := indexEndTag(data, max(s.begin+1, from-len(noscriptEnd)), i, "noscript"); at >= 0 {
+			s.Work += i - from
 			s.diverge(s.begin)
 			s.pos, s.mode, s.InNoscript = at, inData, false
 			return again

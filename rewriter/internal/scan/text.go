@@ -306,6 +306,7 @@ func (s *Scanner) skipped(data []byte, from, end, keep int, eof bool) Event {
 			to = len(data)
 		}
 		if at := indexEndTag(data, from, to, "noscript"); at >= 0 {
+			s.Work += to - from
 			s.diverge(at)
 			s.pos, s.mode, s.InNoscript = at, inData, false
 			return again

@@ -18,6 +18,7 @@ type longTag struct {
 	skip    bool // the attribute at hand is decided; its end is awaited
 	quote   byte // that attribute's quote, 0 if none
 	elem    scan.Elem
+	amp     *ampElement
 	pos     int // where the next attribute begins
 }
 
@@ -37,6 +38,9 @@ func (rw *Rewriter) enterLong(data []byte, begin int) {
 		return
 	}
 	rw.long = longTag{on: true, elem: rw.scan.Elem, pos: nameEnd}
+	if rw.scan.Elem == scan.AMP {
+		rw.long.amp = rw.ampTag(data[begin+1 : nameEnd])
+	}
 	if rw.scan.Elem != scan.Script {
 		return
 	}
@@ -131,10 +135,12 @@ func valueBegin(data []byte, a scan.Attr) int {
 func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 	name := data[a.Name:a.NameEnd]
 	foreign := rw.scan.Foreign() || rw.cand.on
+	e := element{elem: rw.long.elem, foreign: foreign, amp: rw.long.amp}
 	r, k := attrRole(rw.long.elem, name)
+	if r == noRole {
+		r, k = rw.otherRole(data, e, name)
+	}
 	switch {
-	case r == noRole && foreign && takesPaint(name):
-		r, k = roleStyle, policy.Image
 	case rw.long.elem == scan.Base && scan.EqualFold(name, "href"):
 		if rw.baseHref(data, &a) {
 			rw.insert(a.Name, "data-cg-")
@@ -151,7 +157,7 @@ func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 			d = allowed
 		}
 	} else {
-		d, ok = rw.judgeAttr(data, element{elem: rw.long.elem, foreign: foreign}, &a, r, k)
+		d, ok = rw.judgeAttr(data, e, &a, r, k)
 	}
 	if !ok {
 		return

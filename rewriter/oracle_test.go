@@ -125,6 +125,7 @@ func (o *oracle) element(n *html.Node, scripting bool, depth int) {
 		o.style(n.Data+" style", v)
 	}
 	load(policy.Image, "background")
+	o.rare(n, attr)
 	switch n.Data {
 	case "base":
 		if v, ok := attr("href"); ok && !o.based && n.Namespace == "" {
@@ -197,6 +198,9 @@ func (o *oracle) script(n *html.Node, attr func(string) (string, bool)) {
 		if has && typ != "" && strings.TrimSpace(typ) == "" {
 			return // a type of spaces is no type
 		}
+	case "importmap", "speculationrules":
+		o.json(n.Data+" "+typ, scriptText(n), map[bool]policy.Kind{true: policy.Script, false: policy.Hint}[strings.EqualFold(strings.TrimSpace(typ), "importmap")])
+		return
 	default:
 		return
 	}
@@ -208,17 +212,27 @@ func (o *oracle) script(n *html.Node, attr func(string) (string, bool)) {
 		o.url("script "+name, v, policy.Script)
 		return
 	}
+	if n.Namespace != "math" {
+		o.inline("inline", scriptText(n))
+	}
+}
+
+func scriptText(n *html.Node) string {
 	var text strings.Builder
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		if c.Type == html.TextNode {
 			text.WriteString(c.Data)
 		}
 	}
-	if n.Namespace == "math" || text.Len() > DefaultMaxInline {
+	return text.String()
+}
+
+func (o *oracle) inline(where, text string) {
+	if len(text) > DefaultMaxInline {
 		return
 	}
-	if d, _ := o.b.Inline([]byte(text.String()), nil); d.Action == policy.Block {
-		o.found = append(o.found, fmt.Sprintf("inline %s: %.80q", d.Vendor.ID, text.String()))
+	if d, _ := o.b.Inline([]byte(text), nil); d.Action == policy.Block {
+		o.found = append(o.found, fmt.Sprintf("%s %s: %.80q", where, d.Vendor.ID, text))
 	}
 }
 

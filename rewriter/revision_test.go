@@ -10,7 +10,7 @@ import (
 // digest. When it fails because the output is meant to change, count Revision up
 // and write down the new digest; when only cases were added, only the digest.
 func TestRevision(t *testing.T) {
-	const revision, digest = "1", "e3288607f1b20247"
+	const revision, digest = "2", "bed7c0830b6540b4"
 	h := sha256.New()
 	for _, docs := range [][]string{hostile, inertDocs} {
 		for _, in := range docs {

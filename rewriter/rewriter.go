@@ -79,6 +79,7 @@ type Rewriter struct {
 	child   *Rewriter
 
 	inline               inlineHold
+	ampConfig            *ampElement // what the next JSON script may configure
 	css                  cssScanner
 	doubleByte, shiftJIS bool // of the document's encoding: see cssScanner
 
@@ -117,7 +118,7 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.stubs, rw.later = rw.stubs[:0], rw.later[:0]
 	rw.doubleByte = doubleByteCharset(p.Charset)
 	rw.shiftJIS = rw.doubleByte && strings.EqualFold(p.Charset, "shift_jis")
-	rw.inCSS, rw.held = false, policy.Decision{}
+	rw.inCSS, rw.held, rw.ampConfig = false, policy.Decision{}, nil
 	rw.sent, rw.cssPos = 0, 0
 	rw.inline, rw.css, rw.long, rw.cand = inlineHold{}, cssScanner{}, longTag{}, candidates{}
 }

@@ -357,7 +357,7 @@ func (s *Scanner) startTag(data []byte) Event {
 		}
 	}
 	if s.Elem == Other {
-		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() {
+		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() && !mayRun(data[s.Start:s.End], s.NameEnd-s.Start) {
 			return again
 		}
 		return StartTag

@@ -19,6 +19,7 @@ type ampElement struct {
 	vendor policy.Location // whose widget it is; no host if its attributes say so
 	types  ampTypes        // the vendors its type may name, nil if that names none
 	config bool            // a JSON script inside names addresses
+	inside ampTypes        // the vendors that "type" may name in that JSON
 }
 
 // ampTypes are addresses by the keywords that stand for them, in lower case.
@@ -106,7 +107,7 @@ var ampElements = func() map[string]*ampElement {
 		"img":            {kind: policy.Image},
 		"next-page":      {kind: policy.Frame, config: true},
 		"pixel":          {kind: policy.Image},
-		"story-auto-ads": {kind: policy.Frame, types: ampAds, config: true},
+		"story-auto-ads": {kind: policy.Frame, config: true, inside: ampAds},
 		"video":          {kind: policy.Media},
 	}
 	for name, address := range map[string]string{
@@ -232,19 +233,31 @@ func ampRole(e *ampElement, name []byte) (role, policy.Kind) {
 }
 
 // judgeKeyword decides about the vendor that a type names.
-func (rw *Rewriter) judgeKeyword(v []byte, e *ampElement) policy.Decision {
+func (rw *Rewriter) judgeKeyword(v []byte, t ampTypes, k policy.Kind) policy.Decision {
 	var low [32]byte
 	if len(v) > len(low) {
-		return rw.page.Bound.Resource(e.kind, unnamed)
+		return rw.page.Bound.Resource(k, unnamed)
 	}
-	loc, ok := e.types[string(asciiLower(low[:0], v))]
+	loc, ok := t[string(asciiLower(low[:0], v))]
 	switch {
 	case !ok:
 		loc = unnamed
 	case len(loc.Host) == 0:
 		return allowed
 	}
-	return rw.page.Bound.Resource(e.kind, loc)
+	return rw.page.Bound.Resource(k, loc)
+}
+
+// judgeWidget decides about an attribute of a vendor's widget: about the vendor,
+// then about the address that the attribute may name besides.
+func (rw *Rewriter) judgeWidget(v []byte, e *ampElement) policy.Decision {
+	d := rw.page.Bound.Resource(e.kind, e.vendor)
+	if d.Action == policy.Allow && bytes.ContainsAny(v, `:/\`) {
+		if named := rw.judgeURL(v, e.kind); named.Action == policy.Block {
+			return named
+		}
+	}
+	return d
 }
 
 // configures reports whether the script at hand, which is data to browsers,
@@ -268,10 +281,10 @@ func (rw *Rewriter) judgeConfig(text []byte, e *ampElement) policy.Decision {
 		v := s.value(rw)
 		switch {
 		case s.key:
-			typed = e.types != nil && string(v) == "type"
+			typed = e.inside != nil && string(v) == "type"
 			continue
 		case typed:
-			if d := rw.judgeKeyword(v, e); d.Action == policy.Block {
+			if d := rw.judgeKeyword(v, e.inside, e.kind); d.Action == policy.Block {
 				return d
 			}
 		case bytes.ContainsAny(v, `:/\`):

@@ -19,7 +19,8 @@ type longTag struct {
 	quote   byte // that attribute's quote, 0 if none
 	elem    scan.Elem
 	amp     *ampElement
-	pos     int // where the next attribute begins
+	refers  bool // see referencesOut
+	pos     int  // where the next attribute begins
 }
 
 func (l *longTag) shift(n int) { l.pos -= n }
@@ -37,7 +38,7 @@ func (rw *Rewriter) enterLong(data []byte, begin int) {
 		rw.err = ErrTangled // nobody knows what element this is
 		return
 	}
-	rw.long = longTag{on: true, elem: rw.scan.Elem, pos: nameEnd}
+	rw.long = longTag{on: true, elem: rw.scan.Elem, refers: referencesOut(data[begin+1 : nameEnd]), pos: nameEnd}
 	if rw.scan.Elem == scan.AMP {
 		rw.long.amp = rw.ampTag(data[begin+1 : nameEnd])
 	}

@@ -34,7 +34,7 @@ func (rw *Rewriter) otherRole(data []byte, e element, name []byte) (role, policy
 			return rw.hrefRole(data, e)
 		}
 	case 5:
-		if e.elem == scan.Param && scan.EqualFold(name, "value") && rw.namesAddress(data) {
+		if e.elem == scan.Param && scan.EqualFold(name, "value") && rw.namesAddress(data, e) {
 			return roleURL, policy.Object
 		}
 	case 6:
@@ -75,10 +75,20 @@ func (rw *Rewriter) hrefRole(data []byte, e element) (role, policy.Kind) {
 	case scan.Base, scan.Animate, scan.Set:
 		return noRole, 0 // the first is judged elsewhere, the others name their target
 	}
-	if e.foreign && e.nameEnd > 0 && referencesOut(data[e.start+1:e.nameEnd]) {
+	if e.foreign && rw.refersOut(data, e) {
 		return roleURL, policy.Image
 	}
 	return roleFollow, policy.Inline
+}
+
+// piecemeal reports whether the element's tag is too long to be seen at once.
+func (e *element) piecemeal() bool { return e.nameEnd == 0 }
+
+func (rw *Rewriter) refersOut(data []byte, e element) bool {
+	if e.piecemeal() {
+		return rw.long.refers
+	}
+	return referencesOut(data[e.start+1 : e.nameEnd])
 }
 
 // referencesOut reports whether the svg element of that name takes its content
@@ -102,15 +112,15 @@ func referencesOut(name []byte) bool {
 }
 
 // namesAddress reports whether the param element's name makes its value the
-// address of the object around it. No attributes, of a tag that is too long to be
-// seen at once, may hide the name.
-func (rw *Rewriter) namesAddress(data []byte) bool {
-	named := false
+// address of the object around it.
+func (rw *Rewriter) namesAddress(data []byte, e element) bool {
+	if e.piecemeal() {
+		return true // its name may be gone, or be still to come
+	}
 	for _, a := range rw.attrs {
 		if !scan.EqualFold(data[a.Name:a.NameEnd], "name") {
 			continue
 		}
-		named = true
 		switch v := trimControl(rw.decode(data[a.Val:a.ValEnd])); len(v) {
 		case 3:
 			if scan.EqualFold(v, "src") || scan.EqualFold(v, "url") {
@@ -126,7 +136,7 @@ func (rw *Rewriter) namesAddress(data []byte) bool {
 			}
 		}
 	}
-	return !named && rw.long.on
+	return false
 }
 
 // judgeOther decides about an attribute with one of the roles of otherRole, v
@@ -138,9 +148,9 @@ func (rw *Rewriter) judgeOther(v []byte, e element, r role, k policy.Kind) (poli
 	case roleBase:
 		return rw.judgeBase(v, k)
 	case roleKeyword:
-		return rw.judgeKeyword(v, e.amp), true
+		return rw.judgeKeyword(v, e.amp.types, k), true
 	case roleWidget:
-		return rw.page.Bound.Resource(k, e.amp.vendor), true
+		return rw.judgeWidget(v, e.amp), true
 	case roleJSON:
 		d := rw.judgeStrings(v, k)
 		return d, d.Action == policy.Block

@@ -200,6 +200,7 @@ func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k po
 			if c := rw.blockedCSS(rw.decode(raw)); c.Action == policy.Block {
 				return c, true // an animated property, not an address
 			}
+			return rw.judgeAnimated(rw.decode(raw), e, d, ok)
 		}
 	case roleRefresh:
 		if u, has := refreshURL(v); has {

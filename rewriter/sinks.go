@@ -161,12 +161,11 @@ func (rw *Rewriter) judgeOther(v []byte, e element, r role, k policy.Kind) (poli
 // judgeFollowed decides about the URL of a link or form: only code is held, since
 // visitors may go where they like.
 func (rw *Rewriter) judgeFollowed(v []byte, e element) (policy.Decision, bool) {
-	var loc policy.Location
-	i := bytes.IndexByte(v, ':')
-	if i < 0 || rw.base.resolve(v, &loc) != urlScript {
+	code, ok := scriptCode(v)
+	if !ok {
 		return allowed, false
 	}
-	code := unpercent(dropBreaks(v[i+1:]))
+	code = unpercent(dropBreaks(code))
 	d, ok := rw.judgeCode(code, e)
 	if d.Action == policy.Allow && bytes.IndexByte(code, '<') >= 0 {
 		// What the code evaluates to takes the place of the page.
@@ -175,6 +174,52 @@ func (rw *Rewriter) judgeFollowed(v []byte, e element) (policy.Decision, bool) {
 		}
 	}
 	return d, ok
+}
+
+// maxAnimated is how many values of an animation may be code: each is read up to
+// the end of all.
+const maxAnimated = 16
+
+// judgeAnimated decides about the values of an animation, which may make a link run
+// code. d is what was decided about the addresses in them, ok whether there are any.
+// A ';' inside the code separates values too, so from each on the rest is looked at.
+func (rw *Rewriter) judgeAnimated(v []byte, e element, d policy.Decision, ok bool) (policy.Decision, bool) {
+	runs := 0
+	for more := true; more; _, v, more = bytes.Cut(v, []byte(";")) {
+		if _, is := scriptCode(v); !is {
+			continue
+		}
+		if runs++; runs > maxAnimated {
+			return rw.unsure(), true
+		}
+		if c, is := rw.judgeFollowed(v, e); is && c.Action == policy.Block {
+			return c, true
+		}
+	}
+	return d, ok
+}
+
+// scriptCode returns what follows the scheme of a javascript: URL. It reads the
+// scheme as the URL parser does, which no base takes part in (WHATWG URL standard,
+// section 4.4): nearly every link ends at its first letter.
+func scriptCode(v []byte) (code []byte, ok bool) {
+	for len(v) > 0 && v[0] <= ' ' {
+		v = v[1:]
+	}
+	const scheme = "javascript:"
+	n := 0
+	for i, c := range v {
+		switch {
+		case c == '\t' || c == '\n' || c == '\r':
+		case !scan.EqualFold(v[i:i+1], scheme[n:n+1]):
+			return nil, false
+		default:
+			if n++; n == len(scheme) {
+				return v[i+1:], true
+			}
+		}
+	}
+	return nil, false
 }
 
 // judgeBase decides about the URL that others are resolved against: by itself, and

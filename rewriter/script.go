@@ -242,6 +242,10 @@ func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.
 			// The text of an svg script is parsed, so references count.
 			d, rw.calls = rw.page.Bound.Inline([]byte(html.UnescapeString(string(text))), rw.calls[:0])
 		}
+		if h.foreign && d.Action == policy.Allow && bytes.Contains(text, []byte("<!")) {
+			// Comments do not count, and what stands in sections does.
+			d, rw.calls = rw.page.Bound.Inline(textContent(text), rw.calls[:0])
+		}
 	}
 	if d.Vendor != nil || d.Action == policy.Block {
 		rw.report.decision(d, kind)

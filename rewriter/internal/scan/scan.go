@@ -356,8 +356,11 @@ func (s *Scanner) startTag(data []byte) Event {
 			s.foreign.start(s.Elem, data[s.Start:s.End], s.NameEnd-s.Start, closed)
 		}
 	}
+	if s.Elem == Other && s.Flags == 0 && !s.Long && mayRun(data[s.Start:s.End], s.NameEnd-s.Start) {
+		return StartTag
+	}
 	if s.Elem == Other {
-		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() && !mayRun(data[s.Start:s.End], s.NameEnd-s.Start) {
+		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() {
 			return again
 		}
 		return StartTag

@@ -7,20 +7,11 @@ import (
 	"testing"
 )
 
-// seeds adds the hostile documents, those of the sinks and readings, and small
-// real markup.
+// seeds adds the hostile documents of testdata and small real markup.
 func seeds(f *testing.F) {
 	f.Helper()
 	for _, s := range hostile {
 		f.Add([]byte(s), uint16(3))
-	}
-	for _, s := range sinks {
-		f.Add([]byte(signs(s.doc, true)), uint16(5))
-	}
-	for _, cases := range readings {
-		for _, c := range cases {
-			f.Add([]byte(signs(c.in, true)), uint16(2))
-		}
 	}
 	files, err := filepath.Glob("testdata/seed/*.html")
 	if err != nil || len(files) == 0 {

@@ -12,15 +12,15 @@ import (
 // through little memory. A script tag cannot be judged so: it is sent with its
 // name and an inert type only.
 type longTag struct {
+	longName
+
 	on      bool
 	end     bool // it is an end tag, whose attributes mean nothing
 	swallow bool // nothing of the tag but its name is sent
 	skip    bool // the attribute at hand is decided; its end is awaited
 	quote   byte // that attribute's quote, 0 if none
 	elem    scan.Elem
-	amp     *ampElement
-	refers  bool // see referencesOut
-	pos     int  // where the next attribute begins
+	pos     int // where the next attribute begins
 }
 
 func (l *longTag) shift(n int) { l.pos -= n }
@@ -38,10 +38,8 @@ func (rw *Rewriter) enterLong(data []byte, begin int) {
 		rw.err = ErrTangled // nobody knows what element this is
 		return
 	}
-	rw.long = longTag{on: true, elem: rw.scan.Elem, refers: referencesOut(data[begin+1 : nameEnd]), pos: nameEnd}
-	if rw.scan.Elem == scan.AMP {
-		rw.long.amp = rw.ampTag(data[begin+1 : nameEnd])
-	}
+	rw.long = longTag{on: true, elem: rw.scan.Elem, pos: nameEnd}
+	rw.nameLong(data[begin+1 : nameEnd])
 	if rw.scan.Elem != scan.Script {
 		return
 	}

@@ -273,7 +273,7 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 	u = dropBreaks(u)
 	u = trimControl(u)
 	if k == policy.Style && bytes.HasPrefix(u, []byte(cssPrefix)) {
-		return allowed // held already: what follows is a fragment
+		return allowed // held already: what follows the prefix is a fragment
 	}
 	comma := bytes.IndexByte(u, ',')
 	if comma < 0 {

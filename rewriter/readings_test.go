@@ -1,6 +1,7 @@
 package rewriter
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -111,6 +112,14 @@ var readings = map[string][]reading{
 		{`<svg><font color=x><style><img src="§P"></style>`, ``},
 		{`<svg><font><style><img src="§P"></style>`, `<img§ data-cg-src=`},
 		{`<svg><a><![CDATA[x]]></a><image href="§P"/></svg>`, `<image§ data-cg-href=`},
+		{`<svg><script>fetch('https://connect.face<!-- -->book.net/en_US/fbevents.js')</script></svg>`, `<script type=text/plain§>fetch`},
+		{`<svg><script>fetch('https://connect.face<![CDATA[book.net/en_US]]>/fbevents.js')</script></svg>`, `<script type=text/plain§>fetch`},
+		// A section that goes on behind the end tag in its text.
+		{`<svg><script><![CDATA[</script><!-- ]]></script><script href="§S"/> --></svg>`, `</script><script type=text/plain§ data-cg-href=`},
+		{`<svg><style><![CDATA[</style><!-- ]]></style><script href="§S"/> --></svg>`, `</style><script type=text/plain§ data-cg-href=`},
+		{`<svg><script>]]><![CDATA[</script><!-- ]]></script><script href="§S"/> --></svg>`, `</script><script type=text/plain§ data-cg-href=`},
+		{`<svg><style>]]><![CDATA[</style><!-- ]]></style><script href="§S"/> --></svg>`, `</style><script type=text/plain§ data-cg-href=`},
+		{`<svg><script><![CDATA[x]]></script><!-- <script href="§S"/> --></svg>`, ``},
 		{`<svg xmlns:x="x"><x:script href="§S"/></svg>`, ``}, // no such element in HTML
 	},
 	"math": {
@@ -175,5 +184,17 @@ func TestReadings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHeldTwice: what was held once is not held again, however odd it is.
+func TestHeldTwice(t *testing.T) {
+	for _, in := range expand([]string{
+		`<style>a{fill:url(https://site<style>@import "§S" layer(x);</style>`, `<p style='fill:url(https://site<style>@import "§S" layer(x)'>`,
+	}) {
+		once, _ := rewrite(t, []byte(in), 0, testPage(denied()))
+		if twice, _ := rewrite(t, once, 0, testPage(denied())); string(once) == in || !bytes.Equal(twice, once) {
+			t.Errorf("in:    %s\nonce:  %s\ntwice: %s", in, once, twice)
+		}
 	}
 }

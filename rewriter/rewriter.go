@@ -114,11 +114,12 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.base.reset(p.Scheme, p.Host, p.Path)
 	rw.scan = scan.Scanner{}
 	rw.report.reset()
+	rw.ampConfig = nil
 	rw.buf, rw.out, rw.ins, rw.edits = rw.buf[:0], rw.out[:0], rw.ins[:0], rw.edits[:0]
 	rw.stubs, rw.later = rw.stubs[:0], rw.later[:0]
 	rw.doubleByte = doubleByteCharset(p.Charset)
 	rw.shiftJIS = rw.doubleByte && strings.EqualFold(p.Charset, "shift_jis")
-	rw.inCSS, rw.held, rw.ampConfig = false, policy.Decision{}, nil
+	rw.inCSS, rw.held = false, policy.Decision{}
 	rw.sent, rw.cssPos = 0, 0
 	rw.inline, rw.css, rw.long, rw.cand = inlineHold{}, cssScanner{}, longTag{}, candidates{}
 }

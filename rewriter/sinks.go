@@ -84,6 +84,20 @@ func (rw *Rewriter) hrefRole(data []byte, e element) (role, policy.Kind) {
 // piecemeal reports whether the element's tag is too long to be seen at once.
 func (e *element) piecemeal() bool { return e.nameEnd == 0 }
 
+// A longName is what the name of a longTag says, which is gone when its attributes
+// are judged.
+type longName struct {
+	amp    *ampElement
+	refers bool // see referencesOut
+}
+
+func (rw *Rewriter) nameLong(name []byte) {
+	rw.long.refers = referencesOut(name)
+	if rw.long.elem == scan.AMP {
+		rw.long.amp = rw.ampTag(name)
+	}
+}
+
 func (rw *Rewriter) refersOut(data []byte, e element) bool {
 	if e.piecemeal() {
 		return rw.long.refers

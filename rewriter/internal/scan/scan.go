@@ -77,24 +77,24 @@ type Scanner struct {
 	// InNoscript: the scanner stands inside noscript.
 	InNoscript bool
 
-	pos       int
-	begin     int
-	long      node // name of a Long tag
-	end       bool // of a Long tag: it is an end tag
-	mode      mode
-	tag       tagState
-	raw       Elem
-	escape    uint8 // of a script: 0 none, 1 escaped, 2 double escaped
-	dashes    uint8 // of an escaped script: '-' seen in a row, at most 2
-	cdata     uint8 // of ambiguous raw text: 0 none, 1 inside a CDATA section; see ambiguous
-	brackets  uint8 // of that CDATA section: ']' seen in a row, at most 2
-	sectionAt int   // where the text of that section begins
-	ghost     Elem  // an Empty element that preload scanners take for an open one
-	columns   bool  // a col stands in a template: its other start tags may count for nothing
-	sel       bool
-	frameset  bool
-	foreign   foreign
-	every     bool // report every start tag, for tests
+	pos      int
+	begin    int
+	long     node // name of a Long tag
+	end      bool // of a Long tag: it is an end tag
+	mode     mode
+	tag      tagState
+	raw      Elem
+	escape   uint8 // of a script: 0 none, 1 escaped, 2 double escaped
+	dashes   uint8 // of an escaped script: '-' seen in a row, at most 2
+	cdata    uint8 // of ambiguous raw text: 0 none, 1 inside a CDATA section; see ambiguous
+	brackets uint8 // of that CDATA section: ']' seen in a row, at most 2
+	opened   int   // where the text of that section begins
+	ghost    Elem  // an Empty element that preload scanners take for an open one
+	columns  bool  // a col stands in a template: its other start tags may count for nothing
+	sel      bool
+	frameset bool
+	foreign  foreign
+	every    bool // report every start tag, for tests
 }
 
 // Foreign reports whether the scanner stands inside svg or math, or may do so.
@@ -124,13 +124,13 @@ func (w *TagWalk) End(data []byte) (end int, ok bool) {
 // Shift tells the scanner that n bytes were dropped from the front of the data.
 func (s *Scanner) Shift(n int) {
 	s.pos -= n
+	s.opened -= n
 	s.begin -= n
 	s.Start -= n
 	s.NameEnd -= n
 	s.End -= n
 	s.Hold -= n
 	s.DivergedAt -= n
-	s.sectionAt -= n
 }
 
 // Next goes on to the next event in data. eof says that nothing follows data.

@@ -153,7 +153,7 @@ func (s *Scanner) markup(data []byte, i int) {
 	}
 	c := data[i+1]
 	if c == '!' && s.cdata == 0 && bytes.HasPrefix(data[i:], []byte(cdataOpen)) {
-		s.cdata, s.brackets, s.sectionAt = 1, 0, i+len(cdataOpen)
+		s.cdata, s.brackets, s.opened = 1, 0, i+len(cdataOpen)
 		return
 	}
 	if isLetter(c) || c == '/' || c == '!' || c == '?' {
@@ -167,7 +167,7 @@ func (s *Scanner) inSection(data []byte, from, to int) {
 	if s.cdata != 1 {
 		return
 	}
-	for _, c := range data[min(max(from, s.sectionAt), to):to] {
+	for _, c := range data[min(max(from, s.opened), to):to] {
 		switch {
 		case c == ']':
 			s.brackets = min(s.brackets+1, 2)

@@ -1,6 +1,9 @@
 package policy
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // An inlineSignature is one piece of code that gives a vendor away.
 type inlineSignature struct {
@@ -14,7 +17,7 @@ type inlineSignature struct {
 //
 // It has two speeds. Nearly all scripts hold no signature of a vendor that is not
 // granted; for those there is one pass over the bytes, looking for a rare
-// three-byte piece of each signature. Where such a piece stands, the whole
+// piece of each signature. Where such a piece stands, the whole
 // signature is compared. Only if one is there, the script is read as JavaScript,
 // to see where it stands: in code, in a comment, in an address that is loaded, or
 // in a text that merely mentions it.
@@ -33,12 +36,11 @@ type inlineMatcher struct {
 // A gramEntry is a signature that has a gram, and where. The entries of one head
 // are chained.
 type gramEntry struct {
-	gram        uint32 // as gramAt returns it
-	pattern, at uint32
-	next        uint32 // the next entry, plus one
-
-	// What stands before or behind the gram, in lower case; zero if that may vary.
-	before, after byte
+	gram    uint32 // as gramAt returns it
+	fold    uint32 // the bits of a gram in a script that do not count
+	next    uint32 // the next entry, plus one
+	pattern uint32
+	shift   int8 // how many bytes behind the anchor's first byte the gram begins
 }
 
 // gramBits makes the scan's table small enough for the first-level cache, and
@@ -71,28 +73,38 @@ func compileInline(sigs []inlineSignature) *inlineMatcher {
 		if !ok {
 			continue
 		}
-		p.grams(func(g [gramLen]byte, at int) {
-			gram := gramAt(g[:], 0)
-			h := gramHash(gram)
-			m.table[h>>6] |= 1 << (h & 63)
-			head := &m.heads[h>>(gramBits-headBits)]
-			e := gramEntry{gram: gram, pattern: uint32(len(m.patterns)), at: uint32(at), next: *head}
-			if at > p.anchor {
-				e.before = p.text[p.anchor] | foldBit
-			} else if c := p.text[p.anchor+gramLen]; !p.gap[p.anchor+gramLen] && c != '\'' && c != '/' {
-				e.after = c | foldBit
+		known := make(map[gramEntry]bool)
+		p.grams(p.anchor, func(g gram) bool {
+			e := gramEntry{gram: gramAt(g.bytes[:], 0), pattern: uint32(len(m.patterns)), shift: int8(g.shift)}
+			for i, exact := range g.exact {
+				if !exact && isLetter(g.bytes[i]) {
+					e.fold |= foldBit << (8 * i)
+				}
 			}
-			m.entries = append(m.entries, e)
-			*head = uint32(len(m.entries))
+			if e.gram |= e.fold; !known[e] {
+				known[e] = true
+				m.add(e)
+			}
+			return true
 		})
 		m.patterns = append(m.patterns, p)
 	}
 	return m
 }
 
-// gramHash hashes the three lower bytes of gram: the factor pushes the uppermost
-// one out.
-func gramHash(gram uint32) uint32 { return gram * (0x9E3779B1 << 8 & 0xffffffff) >> (32 - gramBits) }
+func (m *inlineMatcher) add(e gramEntry) {
+	h := gramHash(e.gram | folds&0xffffffff)
+	m.table[h>>6] |= 1 << (h & 63)
+	head := &m.heads[h>>(gramBits-headBits)]
+	e.next = *head
+	m.entries = append(m.entries, e)
+	*head = uint32(len(m.entries))
+}
+
+func isLetter(c byte) bool { return c|foldBit-'a' < 26 }
+
+// gramHash hashes a gram in lower case.
+func gramHash(gram uint32) uint32 { return gram * 0x9E3779B1 >> (32 - gramBits) }
 
 // match looks for signatures in the text of an inline script. blocked tells
 // whether a vendor is not granted; the others are not looked at. loader is the
@@ -104,23 +116,22 @@ func gramHash(gram uint32) uint32 { return gram * (0x9E3779B1 << 8 & 0xffffffff)
 // program, loads every vendor it mentions. Without hits there is no allocation,
 // unless the script writes letters as escapes.
 func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*Vendor) (loader *Vendor, out []*Vendor) {
-	if i := firstHidden(code); i >= 0 {
-		code = reveal(code)
-	}
-	if m.next(code, 0) < 0 {
-		return nil, calls
-	}
 	j := inlineJudges.Get().(*inlineJudge)
 	defer inlineJudges.Put(j)
-	hits := m.search(code, blocked, j.hits[:0])
-	j.reset(m, code, hits)
-	defer j.release()
-	if len(hits) == 0 {
+	if i := firstHidden(code); i >= 0 {
+		j.plain = reveal(j.plain[:0], code)
+		code = j.plain
+	}
+	j.hits = m.search(code, blocked, j.hits[:0])
+	if len(j.hits) == 0 {
 		return nil, calls
 	}
-	j.run(hits)
+	j.reset(m, code)
+	defer j.release()
+	j.run(j.hits)
+	slices.Sort(j.touched)
 	first, out := len(code), calls
-	for v := range j.found {
+	for _, v := range j.touched {
 		at, ok := j.loader(v)
 		switch {
 		case ok && at < first:
@@ -138,16 +149,15 @@ func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*
 // search appends to hits every signature of a blocked vendor in the bytes of code.
 func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool, hits []inlineHit) []inlineHit {
 	for i := m.next(code, 0); i >= 0; i = m.next(code, i+2) {
-		gram := gramAt(code, i)
-		for k := m.heads[gramHash(gram)>>(gramBits-headBits)]; k != 0; {
+		g := gramAt(code, i)
+		for k := m.heads[gramHash(g|folds&0xffffffff)>>(gramBits-headBits)]; k != 0; {
 			e := &m.entries[k-1]
 			k = e.next
-			if e.gram != gram || e.before != 0 && (i == 0 || code[i-1]|foldBit != e.before) ||
-				e.after != 0 && (i+gramLen >= len(code) || code[i+gramLen]|foldBit != e.after) {
+			if g|e.fold != e.gram || i < int(e.shift) {
 				continue
 			}
 			p := &m.patterns[e.pattern]
-			if start, end, ok := p.locate(code, i, int(e.at)); ok && blocked(m.vendors[p.vendor]) {
+			if start, end, ok := p.locate(code, i-int(e.shift), p.anchor); ok && blocked(m.vendors[p.vendor]) {
 				hits = append(hits, inlineHit{start, end, int(e.pattern)})
 			}
 		}
@@ -185,16 +195,20 @@ func (m *inlineMatcher) next(code []byte, i int) int {
 			return i + 10
 		}
 	}
-	for ; i+gramLen <= len(code); i += 2 {
-		if h := gramHash(gramAt(code, i)); t[h>>6]&(1<<(h&63)) != 0 {
+	for ; i+gramLen <= len(code)+1; i += 2 {
+		if h := gramHash(gramAt(code, i) | folds&0xffffffff); t[h>>6]&(1<<(h&63)) != 0 {
 			return i
 		}
 	}
 	return -1
 }
 
-// gramAt returns the gram at code[i:] in lower case.
+// gramAt returns the gram at code[i:]. At the end of code the last byte may be
+// missing; it then is zero.
 func gramAt(code []byte, i int) uint32 {
-	g := code[i : i+gramLen]
-	return uint32(g[0]) | uint32(g[1])<<8 | uint32(g[2])<<16 | folds&0xffffff
+	if i+gramLen <= len(code) {
+		return binary.LittleEndian.Uint32(code[i:])
+	}
+	g := code[i : i+gramLen-1]
+	return uint32(g[0]) | uint32(g[1])<<8 | uint32(g[2])<<16
 }

@@ -68,7 +68,7 @@ func hexDigit(b byte) byte {
 // not hidden: comparing a signature understands them.
 func hidden(code []byte, i int) (b byte, n int) {
 	if b, n = escapeAt(code, i); n > 0 {
-		if isNameByte(b) || b == '.' || b == '-' {
+		if isPlain(b) {
 			return b, n
 		}
 		return 0, 0
@@ -96,11 +96,10 @@ func firstHidden(code []byte) int {
 	}
 }
 
-// reveal returns a copy of code in which hidden escapes are written plainly. The
-// copy has the same tokens: a plain name stays a name, and marks that could end a
+// reveal appends to out a copy of code in which hidden escapes are written plainly.
+// The copy has the same tokens: a plain name stays a name, and marks that could end a
 // literal keep a backslash.
-func reveal(code []byte) []byte {
-	out := make([]byte, 0, len(code))
+func reveal(out, code []byte) []byte {
 	for i := 0; i < len(code); {
 		k := bytes.IndexByte(code[i:], '\\')
 		if k < 0 || i+k+1 >= len(code) {
@@ -114,7 +113,7 @@ func reveal(code []byte) []byte {
 			out = append(out, code[i], code[i+1])
 			i += 2
 			continue
-		case !isNameByte(b) && b != '.' && b != '-':
+		case !isPlain(b):
 			out = append(out, '\\')
 		}
 		out = append(out, b)

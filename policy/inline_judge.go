@@ -15,6 +15,7 @@ type inlineHit struct{ start, end, pattern int }
 type vendorFinding struct {
 	first [numWeights]int
 	call  bool
+	seen  bool
 }
 
 // An inlineJudge reads a script once, from its first to its last token, and
@@ -22,7 +23,9 @@ type vendorFinding struct {
 type inlineJudge struct {
 	patterns []inlinePattern
 	found    []vendorFinding // by vendor
+	touched  []int           // the vendors that found says something of
 	hits     []inlineHit     // memory for the next search
+	plain    []byte          // the same for a script without hidden escapes
 	lex      jsLexer
 	lit      literal
 
@@ -43,26 +46,39 @@ const (
 // inlineJudges keeps the memory of judges, never what they found.
 var inlineJudges = sync.Pool{New: func() any { return new(inlineJudge) }}
 
-const keptHits = 4 << 10 // more are not kept
+// What is longer is not kept.
+const (
+	keptHits  = 4 << 10
+	keptPlain = 256 << 10 // bytes
+)
 
 // reset makes the judge ready for a script.
-func (j *inlineJudge) reset(m *inlineMatcher, code []byte, hits []inlineHit) {
-	found := j.found
-	if cap(found) < len(m.vendors) {
-		found = make([]vendorFinding, len(m.vendors))
+func (j *inlineJudge) reset(m *inlineMatcher, code []byte) {
+	if len(j.found) != len(m.vendors) {
+		j.found = make([]vendorFinding, len(m.vendors))
 	}
-	found = found[:len(m.vendors)]
-	clear(found)
-	*j = inlineJudge{patterns: m.patterns, found: found, hits: hits, lex: jsLexer{src: code, lineStart: true}}
+	stack := j.lex.stack[:0]
+	*j = inlineJudge{
+		patterns: m.patterns, found: j.found, touched: j.touched, hits: j.hits, plain: j.plain,
+		lex: jsLexer{src: code, stack: stack, lineStart: true},
+	}
 }
 
 // release lets go of the script.
 func (j *inlineJudge) release() {
-	found, hits := j.found, j.hits
-	if cap(hits) > keptHits {
-		hits = nil
+	for _, v := range j.touched {
+		j.found[v] = vendorFinding{}
 	}
-	*j = inlineJudge{found: found, hits: hits}
+	j.touched, j.patterns, j.lex.src = j.touched[:0], nil, nil
+	if cap(j.hits) > keptHits {
+		j.hits = nil
+	}
+	if cap(j.plain) > keptPlain {
+		j.plain = nil
+	}
+	if cap(j.lex.stack) > keptHits {
+		j.lex.stack = nil
+	}
 }
 
 // run weighs all hits. They are sorted first.
@@ -106,7 +122,7 @@ func (j *inlineJudge) run(hits []inlineHit) {
 // and more says whether further hits follow.
 func (j *inlineJudge) settled(more bool) bool {
 	first, seen := -1, false // the first loader, whether it counts or not
-	for v := range j.found {
+	for _, v := range j.touched {
 		for _, at := range j.found[v].first {
 			if at != 0 && (!seen || at-1 < first) {
 				first, seen = at-1, true
@@ -116,7 +132,7 @@ func (j *inlineJudge) settled(more bool) bool {
 	if !seen {
 		return !more
 	}
-	for v := range j.found {
+	for _, v := range j.touched {
 		if at, ok := j.loader(v); ok && at == first {
 			return true
 		}
@@ -128,6 +144,10 @@ func (j *inlineJudge) settled(more bool) bool {
 func (j *inlineJudge) add(h inlineHit, t jsToken) {
 	p := &j.patterns[h.pattern]
 	f := &j.found[p.vendor]
+	if !f.seen {
+		f.seen = true
+		j.touched = append(j.touched, p.vendor)
+	}
 	if !p.loader {
 		f.call = f.call || j.weigh(p, h, t) == fullWeight
 		return
@@ -179,8 +199,16 @@ func (j *inlineJudge) note(t jsToken) {
 	} else if t.kind != jsName {
 		return
 	}
+	if t.kind == jsName && (len(text) > 31 || tellingNames[text[0]]&(1<<len(text)) == 0) {
+		// None of those below. Calls load something if they say so, whatever they
+		// are called: loadScript(…), injectScript(…), lazyload(…).
+		if !j.loads && len(text) <= 64 && j.called(t.end) {
+			j.loads = containsFold(text, "script") || containsFold(text, "load")
+		}
+		return
+	}
 	after := nextByte(j.lex.src, t.end)
-	called := after == '(' || after == ']' || after == '`' || after == '.' || after == '?'
+	called := calls(after)
 	switch string(text) {
 	case "eval", "Function":
 		j.loads = j.loads || called
@@ -206,12 +234,35 @@ func (j *inlineJudge) note(t jsToken) {
 	case "setTimeout", "setInterval":
 		j.runs = j.runs || called && j.textFollows(t.end)
 	default:
-		// loadScript(…), injectScript(…), lazyload(…): whatever it is called.
 		if called && len(text) <= 64 {
 			j.loads = j.loads || containsFold(text, "script") || containsFold(text, "load")
 		}
 	}
 }
+
+// calls reports whether a name in front of this byte is called, perhaps.
+func calls(after byte) bool {
+	return after == '(' || after == ']' || after == '`' || after == '.' || after == '?'
+}
+
+func (j *inlineJudge) called(end int) bool { return calls(nextByte(j.lex.src, end)) }
+
+// tellingNames has bit n set at letter c if one of the names that note knows has n
+// bytes and begins with c. Most names are none of them.
+var tellingNames = func() (t [256]uint32) {
+	for _, name := range [...]string{
+		"eval", "Function", "__next_s", "innerHTML", "outerHTML", "insertAdjacentHTML", "createContextualFragment",
+		"parseHTML", "parseFromString", "setHTMLUnsafe", "postscribe", "srcdoc", "writeln", "write", "html", "append",
+		"prepend", "before", "after", "appendTo", "prependTo", "replaceWith", "createElement", "createElementNS",
+		"appendChild", "insertBefore", "replaceChild", "insertAdjacentElement", "importScripts", "import", "sendBeacon",
+		"XMLHttpRequest", "EventSource", "Worker", "SharedWorker", "require", "requirejs", "fetch", "Image", "ajax",
+		"setAttribute", "setAttributeNS", "define", "open", "register", "yepnope", "insertAfter", "axios", "src", "href",
+		"data", "srcset", "text", "textContent", "innerText", "createTextNode", "setTimeout", "setInterval",
+	} {
+		t[name[0]] |= 1 << len(name)
+	}
+	return t
+}()
 
 // textFollows tells whether a call that opens at i gets a string first.
 func (j *inlineJudge) textFollows(i int) bool {

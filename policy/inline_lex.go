@@ -18,14 +18,22 @@ const (
 )
 
 // A jsToken is one token. Mark is the byte of a jsMark, except for '~', which
-// stands for == != === !==, and '>' for => too; += is '+'.
+// stands for == != === !==, and '>' for => too; += is '+'. Of a jsChunk it tells
+// which end it is of its literal: chunkFirst and chunkLast. (Four fields are the
+// most that the compiler keeps in registers.)
 type jsToken struct {
 	start, end int
 	kind       jsKind
 	mark       byte
-	first      bool // jsChunk: it opens its template literal
-	closed     bool // jsChunk: the literal ends behind it
 }
+
+const (
+	chunkFirst = 1 << iota // it opens its template literal
+	chunkLast              // the literal ends behind it
+)
+
+func (t jsToken) opensChunk() bool  { return t.mark&chunkFirst != 0 }
+func (t jsToken) closesChunk() bool { return t.mark&chunkLast != 0 }
 
 // Brackets on the lexer's stack. A round bracket is more than a bracket: what
 // stands before it tells a call from a condition.
@@ -59,41 +67,44 @@ type jsLexer struct {
 
 // next returns the next token. Callers tell it about each with shift.
 func (l *jsLexer) next() jsToken {
-	src := l.src
-	for n := spaceAt(src, l.pos); n > 0; n = spaceAt(src, l.pos) {
-		if src[l.pos] == '\n' || src[l.pos] == '\r' {
+	src, i := l.src, l.pos
+	for i < len(src) && jsClass[src[i]]&jsWord == 0 {
+		n := spaceAt(src, i)
+		if n == 0 {
+			break
+		}
+		if src[i] == '\n' || src[i] == '\r' {
 			l.lineStart = true
 		}
-		l.pos += n
+		i += n
 	}
-	if l.pos == len(src) {
-		return jsToken{kind: jsEnd, start: l.pos, end: l.pos}
+	l.pos = i
+	if i == len(src) {
+		return jsToken{kind: jsEnd, start: i, end: i}
 	}
-	t := jsToken{kind: jsMark, start: l.pos, mark: src[l.pos]}
-	switch b := src[l.pos]; {
-	case b == '\'' || b == '"':
-		t.kind = jsString
-		l.pos = l.quoted(l.pos)
-	case b == '`' || b == '}' && l.top() == templateOpen:
-		l.chunk(&t)
+	b := src[i]
+	kind, mark := jsMark, b
+	switch {
 	case b-'0' < 10:
-		t.kind = jsNumber
-		l.pos = skipWord(src, l.pos)
-	case isNameByte(b) || b == '\\' || b >= 0x80:
-		t.kind = jsName
-		l.pos = skipWord(src, l.pos)
+		kind = jsNumber
+		l.pos = skipWord(src, i)
+	case jsClass[b]&(jsWord|jsBeyond) != 0:
+		kind = jsName
+		l.pos = skipWord(src, i)
+	case b == '\'' || b == '"':
+		kind = jsString
+		l.pos = l.quoted(i)
+	case b == '`' || b == '}' && l.top() == templateOpen:
+		kind, mark = jsChunk, l.chunk()
 	case (b == '/' || b == '<' || b == '-') && l.comment():
-		t.kind = jsComment
+		return jsToken{kind: jsComment, mark: mark, start: i, end: l.pos}
 	case b == '/' && l.regexpMayStand() && l.regexp():
-		t.kind = jsRegexp
+		kind = jsRegexp
 	default:
-		l.mark(&t)
+		mark = l.mark()
 	}
-	t.end = l.pos
-	if t.kind != jsComment {
-		l.lineStart = false
-	}
-	return t
+	l.lineStart = false
+	return jsToken{kind: kind, mark: mark, start: i, end: l.pos}
 }
 
 // shift makes t the previous token and keeps the bracket stack.
@@ -167,6 +178,9 @@ func (l *jsLexer) paren() byte {
 func (l *jsLexer) quoted(i int) int {
 	src, quote := l.src, l.src[i]
 	for i++; i < len(src); i++ {
+		if jsClass[src[i]]&jsText == 0 {
+			continue
+		}
 		switch src[i] {
 		case quote:
 			return i + 1
@@ -186,29 +200,30 @@ func (l *jsLexer) quoted(i int) int {
 
 // chunk reads template text: from the opening back quote, or from the } of an
 // inserted expression.
-func (l *jsLexer) chunk(t *jsToken) {
-	t.kind = jsChunk
-	t.first = t.mark == '`'
-	if !t.first {
+func (l *jsLexer) chunk() (mark byte) {
+	if l.src[l.pos] == '`' {
+		mark = chunkFirst
+	} else {
 		l.stack = l.stack[:len(l.stack)-1]
 	}
 	for i := l.pos + 1; i < len(l.src); i++ {
 		switch l.src[i] {
 		case '`':
-			l.pos, t.closed = i+1, true
-			return
+			l.pos = i + 1
+			return mark | chunkLast
 		case '\\':
 			i++
 		case '$':
 			if i+1 < len(l.src) && l.src[i+1] == '{' {
 				l.stack = append(l.stack, templateOpen)
 				l.pos = i + 2
-				return
+				return mark
 			}
 		}
 	}
 	l.cut = true
 	l.pos = len(l.src)
+	return mark
 }
 
 // comment skips a comment, if one begins here. <!-- and, at the beginning of a
@@ -247,7 +262,7 @@ func (l *jsLexer) regexpMayStand() bool {
 	case jsEnd:
 		return true
 	case jsChunk:
-		return !l.prev.closed
+		return !l.prev.closesChunk()
 	case jsName:
 		return isOperatorWord(l.text(l.prev))
 	case jsMark:
@@ -298,7 +313,7 @@ func (l *jsLexer) regexp() bool {
 }
 
 // mark reads an operator or bracket.
-func (l *jsLexer) mark(t *jsToken) {
+func (l *jsLexer) mark() (mark byte) {
 	src, i := l.src, l.pos
 	at := func(k int) byte {
 		if i+k < len(src) {
@@ -307,24 +322,51 @@ func (l *jsLexer) mark(t *jsToken) {
 		return 0
 	}
 	n := 1
-	switch b := src[i]; {
+	mark = src[i]
+	switch b := mark; {
 	case (b == '=' || b == '!') && at(1) == '=':
-		t.mark, n = '~', 2
+		mark, n = '~', 2
 		if at(2) == '=' {
 			n = 3
 		}
 	case b == '=' && at(1) == '>':
-		t.mark, n = '>', 2
+		mark, n = '>', 2
 		l.functions++
 	case (b == '<' || b == '>' || b == '+') && at(1) == '=':
 		n = 2
 	}
 	l.pos += n
+	return mark
 }
+
+// Classes of the bytes of a script.
+const (
+	jsWord   = 1 << iota // of names and numbers
+	jsBeyond             // of names, unless it begins a white space character
+	jsText               // in a string literal, ends or escapes something
+)
+
+var jsClass = func() (t [256]uint8) {
+	for c := range t {
+		switch b := byte(c); {
+		case isNameByte(b) || b == '\\':
+			t[c] = jsWord
+		case b >= 0x80:
+			t[c] = jsBeyond
+		}
+	}
+	for _, c := range "'\"\\\n\r" {
+		t[c] |= jsText
+	}
+	return t
+}()
 
 // skipWord returns the end of the name or number that has begun before i.
 func skipWord(src []byte, i int) int {
-	for i < len(src) && (isNameByte(src[i]) || src[i] == '\\' || src[i] >= 0x80 && spaceAt(src, i) == 0) {
+	for i < len(src) {
+		if c := jsClass[src[i]]; c&jsWord == 0 && (c&jsBeyond == 0 || spaceAt(src, i) > 0) {
+			break
+		}
 		i++
 	}
 	return i

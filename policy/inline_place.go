@@ -52,7 +52,7 @@ func (j *inlineJudge) weigh(p *inlinePattern, h inlineHit, t jsToken) inlineWeig
 
 // weighText judges a hit that begins in a string literal or template text.
 func (j *inlineJudge) weighText(p *inlinePattern, h inlineHit, t jsToken) inlineWeight {
-	opens := t.kind == jsString || t.first
+	opens := t.kind == jsString || t.opensChunk()
 	if j.lit.token != t {
 		j.lit = j.newLiteral(t)
 	}
@@ -77,7 +77,7 @@ func (j *inlineJudge) weighText(p *inlinePattern, h inlineHit, t jsToken) inline
 
 func (j *inlineJudge) newLiteral(t jsToken) literal {
 	l := literal{token: t, start: t.start + 1, end: t.end, read: t.start + 1, tag: -1}
-	if t.kind == jsString || t.closed {
+	if t.kind == jsString || t.closesChunk() {
 		l.end = max(l.start, t.end-1)
 	}
 	l.after = nextByte(j.lex.src, t.end)
@@ -168,7 +168,7 @@ func (j *inlineJudge) compared() bool {
 // concatenated tells whether the current literal continues another string.
 func (j *inlineJudge) concatenated() bool {
 	prev := j.lex.prev
-	return j.lit.token.kind == jsChunk && !j.lit.token.first || prev.kind == jsMark && prev.mark == '+'
+	return j.lit.token.kind == jsChunk && !j.lit.token.opensChunk() || prev.kind == jsMark && prev.mark == '+'
 }
 
 // addressTo tells whether nothing but an address follows in the literal.

@@ -151,11 +151,29 @@ type hostEntry struct {
 type hostIndex struct {
 	hosts map[string]*hostEntry
 
+	// known has a bit for each hash of a host in hosts, so that most other hosts
+	// need no look-up.
+	known [1 << (knownBits - 6)]uint64
+
 	// Rules for any host, by the character after the "/" their path begins with:
 	// rooted only at the start of a path, nested at any "/" of it, so that a copy
 	// of the vendor's file in a subfolder of the site is found.
 	rooted [256][]*urlRule
 	nested [256][]*urlRule
+
+	// nestedPairs has a bit for each two characters, the first in the lower half,
+	// that may follow the "/" where a rule of nested matches.
+	nestedPairs [1 << 10]uint64
+}
+
+const knownBits = 14
+
+func hostHash(host []byte) uint32 {
+	h := uint32(len(host))
+	for _, c := range host[:min(len(host), 6)] {
+		h = h*31 + uint32(c)
+	}
+	return h * 0x9E3779B1 >> (32 - knownBits)
 }
 
 func (x *hostIndex) entry(host string) *hostEntry {
@@ -163,8 +181,18 @@ func (x *hostIndex) entry(host string) *hostEntry {
 	if e == nil {
 		e = new(hostEntry)
 		x.hosts[host] = e
+		h := hostHash([]byte(host))
+		x.known[h>>6] |= 1 << (h & 63)
 	}
 	return e
+}
+
+// get returns what is known of a host, nil if nothing is.
+func (x *hostIndex) get(host []byte) *hostEntry {
+	if h := hostHash(host); x.known[h>>6]&(1<<(h&63)) == 0 {
+		return nil
+	}
+	return x.hosts[string(host)]
 }
 
 func (x *hostIndex) addAnyHost(r *urlRule) {
@@ -174,6 +202,12 @@ func (x *hostIndex) addAnyHost(r *urlRule) {
 		return
 	}
 	x.nested[l[1]] = append(x.nested[l[1]], r)
+	for c := range 256 {
+		if len(l) < 3 || l[2] == byte(c) {
+			pair := uint(l[1]) | uint(c)<<8
+			x.nestedPairs[pair>>6] |= 1 << (pair & 63)
+		}
+	}
 }
 
 // seal orders all rules so that the first match of a list is its best.
@@ -217,7 +251,7 @@ func (x *hostIndex) find(loc *Location, own bool) found {
 	host := loc.Host
 	label := bytes.IndexByte(host, '.') // end of the first label
 	for start := 0; ; {
-		if e := x.hosts[string(host[start:])]; e != nil {
+		if e := x.get(host[start:]); e != nil {
 			f.site = f.site || e.site
 			if start == 0 {
 				f.rule = best(f.rule, e.exact, loc, nil, f.site)
@@ -255,12 +289,13 @@ func (x *hostIndex) findAnyHost(r *urlRule, loc *Location) *urlRule {
 		if path[i] != '/' {
 			continue
 		}
-		rules := x.nested[path[i+1]]
-		if len(rules) == 0 {
-			continue
+		if i+2 < len(path) {
+			if pair := uint(path[i+1]) | uint(path[i+2])<<8; x.nestedPairs[pair>>6]&(1<<(pair&63)) == 0 {
+				continue
+			}
 		}
 		below := Location{Path: path[i:], Query: loc.Query}
-		r = best(r, rules, &below, nil, false)
+		r = best(r, x.nested[path[i+1]], &below, nil, false)
 	}
 	return r
 }
@@ -299,7 +334,7 @@ func (x *hostIndex) strictest(host []byte) *Vendor {
 	}
 	label := bytes.IndexByte(host, '.')
 	for start := 0; ; {
-		if e := x.hosts[string(host[start:])]; e != nil {
+		if e := x.get(host[start:]); e != nil {
 			if start == 0 {
 				stricter(e.exact, nil)
 			}

@@ -103,6 +103,7 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 	}
 	c.wait = false
 	rw.spend(end - i)
+	rw.parseAttrs(data, e)
 	rw.judgeTag(data, e)
 	if e.elem == scan.Style {
 		rw.candidateStyle(data, e)
@@ -128,7 +129,7 @@ func (rw *Rewriter) candidateStyle(data []byte, e element) {
 	}
 	if bytes.ContainsAny(text, "&<") {
 		if d := rw.blockedCSS(textContent(text)); d.Action == policy.Block {
-			rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
+			rw.parseAttrs(data, e)
 			rw.holdStyle(data, e, d)
 		}
 	}

@@ -191,6 +191,28 @@ func TestDecodeCSS(t *testing.T) {
 	}
 }
 
+// The scanner takes eight bytes at a time: what it looks for must be seen wherever
+// it stands among them.
+func TestCSSEveryOffset(t *testing.T) {
+	for pad := range 40 {
+		for _, in := range []string{`a{§--e:"` + cssP + `"}`, `a{§-\2d e:"` + cssP + `"}`, `a{b:§url(` + cssP + `)}`, `§@import "` + cssS + `";`, `a{b:c--§d}e{--f:"` + cssP + `"}`} {
+			for _, fill := range []string{" ", "x:y;", "-"} {
+				b := []byte(strings.ReplaceAll(in, "§", strings.Repeat(fill, pad)[:pad]))
+				if fill != " " && !strings.Contains(in, "b:") || pad%4 != 0 && fill == "x:y;" {
+					continue // the padding would be part of a name
+				}
+				if fill == "-" && strings.Contains(in, "§url") {
+					continue
+				}
+				if got := wholeCSS(cssScanner{}, b); len(got) != 1 {
+					t.Errorf("%q: %v", b, got)
+				}
+				checkSplits(t, cssScanner{}, b, cssSizes(len(b)))
+			}
+		}
+	}
+}
+
 func TestCSSURLLike(t *testing.T) {
 	var s cssScanner
 	for in, want := range map[string]bool{

@@ -86,6 +86,9 @@ func reference(s []byte) (text string, used int) {
 		if end-first > 7 {
 			return "\uFFFD", n
 		}
+		if v := number(s[first:end], hex); ' ' <= v && v <= '~' {
+			return ascii[v : v+1], n
+		}
 		prefix := "&#"
 		if hex {
 			prefix = "&#x"
@@ -113,6 +116,27 @@ func reference(s []byte) (text string, used int) {
 		return "", 0
 	}
 	return text, n
+}
+
+// ascii holds each printable ASCII character at its own offset.
+var ascii = func() string {
+	b := make([]byte, 0x7f)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b)
+}()
+
+// number returns the value of at most seven digits.
+func number(digits []byte, hex bool) (v int) {
+	base := 10
+	if hex {
+		base = 16
+	}
+	for _, c := range digits {
+		v = v*base + int(hexValue(c))
+	}
+	return v
 }
 
 // wholeName reports whether the reference name, without ';', was decoded as a

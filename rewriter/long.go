@@ -96,7 +96,8 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 			l.pos++
 		}
 	}
-	rw.attrs = scan.Attrs(rw.attrs[:0], data[:limit], l.pos)
+	rw.parsed = scan.Attrs(rw.parsed[:0], data[:limit], l.pos)
+	rw.attrs = rw.parsed
 	for i := range rw.attrs {
 		a := rw.attrs[i]
 		if valueBegin(data[:limit], a)-a.Name > rw.opts.MaxHold {

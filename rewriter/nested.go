@@ -101,8 +101,11 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 	refs := bytes.IndexByte(raw, '&') >= 0
 	if refs {
 		pos = rw.pos[:0]
-		css = decodeAttr(nil, raw, &pos)
-		rw.pos = pos
+		rw.value = decodeAttr(rw.value[:0], raw, &pos)
+		css, rw.pos = rw.value, pos
+	}
+	if !mayLoad(css) {
+		return allowed, false
 	}
 	s := rw.newCSS()
 	_, hits := s.scan(css, 0, true, len(css), rw.hits[:0])
@@ -123,6 +126,17 @@ func (rw *Rewriter) styleAttr(raw []byte, a *scan.Attr) (policy.Decision, bool) 
 		rw.insert(a.Val+at, cssPrefix)
 	}
 	return allowed, false
+}
+
+// mayLoad reports whether there can be a URL in a style sheet: none is without a
+// parenthesis, a string, an escape or an at-keyword.
+func mayLoad(css []byte) bool {
+	for _, c := range css {
+		if cssClass[c]&cssURL != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // newCSS returns a scanner for a style sheet of the document.
@@ -210,7 +224,7 @@ func (rw *Rewriter) parsedStyle(data []byte, end int) {
 	if d.Action != policy.Block {
 		return
 	}
-	rw.attrs = scan.Attrs(rw.attrs[:0], data[:h.end], h.nameEnd)
+	rw.parseAttrs(data, h.element)
 	rw.holdStyle(data, h.element, d)
 }
 
@@ -290,7 +304,7 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		return rw.unsure()
 	}
 	code := unpercent(body)
-	if bytes.HasSuffix(bytes.ToLower(trimSpace(head)), []byte("base64")) {
+	if h := trimSpace(head); len(h) >= len("base64") && scan.EqualFold(h[len(h)-len("base64"):], "base64") {
 		code = unbase64(code)
 	}
 	switch k {
@@ -332,9 +346,11 @@ func inertData(head []byte, k policy.Kind) bool {
 // not ASCII in its markup, or one this package does not know.
 func oddCharset(head []byte) bool {
 	const key = "charset="
-	i := bytes.Index(bytes.ToLower(head), []byte(key))
-	if i < 0 {
-		return false
+	i := 0
+	for !scan.HasPrefixFold(head[i:], key) {
+		if i++; i >= len(head) {
+			return false
+		}
 	}
 	label, _, _ := bytes.Cut(head[i+len(key):], []byte(";"))
 	switch string(bytes.ToLower(bytes.Trim(label, " \"'"))) {

@@ -58,8 +58,10 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 		start: s.Start, nameEnd: s.NameEnd, end: s.End, elem: s.Elem, foreign: s.Foreign(),
 		stubs: rw.page.Stubs && !open && !rw.cand.on && !s.InNoscript && s.InTemplate == 0 && !s.Foreign(),
 	}
+	if rw.attrs = s.Attrs; !s.HasAttrs {
+		rw.parseAttrs(data, e)
+	}
 	if e.elem == scan.Script && e.stubs && len(rw.later) > 0 {
-		rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
 		rw.flushStubs(e.start, data)
 	}
 	rw.judgeTag(data, e)
@@ -71,9 +73,15 @@ func (rw *Rewriter) startTag(data []byte, open bool) {
 	}
 }
 
-// judgeTag decides about one start tag and notes the edits that hold it.
+// parseAttrs puts the attributes of a tag into rw.attrs.
+func (rw *Rewriter) parseAttrs(data []byte, e element) {
+	rw.parsed = scan.Attrs(rw.parsed[:0], data[:e.end], e.nameEnd)
+	rw.attrs = rw.parsed
+}
+
+// judgeTag decides about the start tag whose attributes are in rw.attrs, and notes
+// the edits that hold it.
 func (rw *Rewriter) judgeTag(data []byte, e element) {
-	rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
 	rw.renames = rw.renames[:0]
 	kind, idle := policy.Image, false // idle: the element itself loads nothing
 	switch e.elem {
@@ -263,15 +271,29 @@ func (rw *Rewriter) unsure() policy.Decision {
 	return policy.Decision{Category: -1}
 }
 
+// roleNames has bit n set at letter c if an attribute of some role has a name of n
+// bytes that begins with c.
+var roleNames = func() (t [256]uint16) {
+	for _, name := range [...]string{
+		"style", "background", "ping", "src", "srcdoc", "srcset", "imagesrcset", "poster", "data", "href", "xlink:href",
+		"to", "from", "by", "values", "content",
+	} {
+		bit := uint16(1) << len(name)
+		t[name[0]] |= bit
+		t[name[0]-'a'+'A'] |= bit
+	}
+	return t
+}()
+
 // attrRole returns how the attribute loads something on the element, and what.
 func attrRole(e scan.Elem, name []byte) (role, policy.Kind) {
 	if len(name) > 2 && name[0]|0x20 == 'o' && name[1]|0x20 == 'n' {
 		return roleEvent, policy.Inline
 	}
-	var low [12]byte
-	if len(name) > len(low) {
+	if len(name) > 11 || roleNames[name[0]]&(1<<len(name)) == 0 {
 		return noRole, 0
 	}
+	var low [12]byte
 	for i, c := range name {
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20

@@ -69,7 +69,8 @@ type Rewriter struct {
 	edits []edit
 	sent  int // input before this offset is written
 
-	attrs   []scan.Attr
+	attrs   []scan.Attr // of the tag at hand: parsed, or the scanner's
+	parsed  []scan.Attr
 	renames []int // attributes to rename, as indexes into attrs
 	value   []byte
 	plain   []byte
@@ -112,7 +113,7 @@ func New(o Options) *Rewriter {
 func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.dst, rw.page, rw.err = dst, p, nil
 	rw.base.reset(p.Scheme, p.Host, p.Path)
-	rw.scan = scan.Scanner{}
+	rw.scan = scan.Scanner{Attrs: rw.scan.Attrs[:0]}
 	rw.report.reset()
 	rw.ampConfig = nil
 	rw.buf, rw.out, rw.ins, rw.edits = rw.buf[:0], rw.out[:0], rw.ins[:0], rw.edits[:0]
@@ -133,7 +134,7 @@ func (rw *Rewriter) Release() {
 // Capacity returns the bytes of memory the Rewriter keeps for reuse.
 func (rw *Rewriter) Capacity() int {
 	n := cap(rw.buf) + cap(rw.out) + cap(rw.ins) + cap(rw.value) + cap(rw.plain) + cap(rw.code) +
-		24*cap(rw.edits) + 48*cap(rw.attrs) + 8*cap(rw.pos) + 16*cap(rw.hits)
+		24*cap(rw.edits) + 48*(cap(rw.parsed)+cap(rw.scan.Attrs)) + 8*cap(rw.pos) + 16*cap(rw.hits)
 	if rw.child != nil {
 		n += rw.child.Capacity()
 	}

@@ -218,7 +218,7 @@ func (rw *Rewriter) scriptText(data []byte) {
 // judgeInline decides about an inline script by its text, or the text's
 // beginning.
 func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.Decision {
-	rw.attrs = scan.Attrs(rw.attrs[:0], data[:h.end], h.nameEnd)
+	rw.parseAttrs(data, h.element)
 	if rw.ownStub(data, text) {
 		return allowed
 	}

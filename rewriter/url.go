@@ -25,7 +25,8 @@ const (
 // <base href> (WHATWG URL standard; HTML standard, section 2.4.3).
 type baseURL struct {
 	scheme, host, path string
-	full               string // for the slow path: scheme://host/path
+	authority          string // host with port
+	full               string // for the slow path: scheme://host/path, or empty if nobody asked yet
 	set                bool   // a <base href> was seen; later ones do not count
 	scratch            []byte
 }
@@ -43,7 +44,15 @@ func (b *baseURL) reset(scheme, host, path string) {
 		path = "/" + path
 	}
 	b.scheme, b.host, b.path, b.set = scheme, hostOnly(host), path, false
-	b.full = scheme + "://" + host + path
+	b.authority, b.full = host, ""
+}
+
+// address returns the base URL whole, for the full parser.
+func (b *baseURL) address() string {
+	if b.full == "" {
+		b.full = b.scheme + "://" + b.authority + b.path
+	}
+	return b.full
 }
 
 // hostOnly cuts the port off a host as a request names it.
@@ -65,7 +74,7 @@ func (b *baseURL) rebase(href []byte) {
 		return
 	}
 	b.set = true
-	u, err := parser.ParseRef(b.full, string(href))
+	u, err := parser.ParseRef(b.address(), string(href))
 	if err != nil || u.Scheme() != "http" && u.Scheme() != "https" {
 		return
 	}
@@ -73,11 +82,11 @@ func (b *baseURL) rebase(href []byte) {
 	b.full = u.Href(true)
 }
 
-// hostByte marks the bytes of a host that means itself: no escapes, no upper
-// case, nothing IDNA would map.
+// hostByte marks the bytes of a host that means itself, but for upper case: no
+// escapes, nothing IDNA would map.
 var hostByte = func() (t [256]bool) {
 	for c := range t {
-		t[c] = 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
+		t[c] = 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
 	}
 	return t
 }()
@@ -113,6 +122,8 @@ func (b *baseURL) resolve(raw []byte, loc *policy.Location) urlClass {
 		return urlData
 	case scan.HasPrefixFold(raw, "about:"):
 		return urlLocal
+	case scan.HasPrefixFold(raw, "javascript:"):
+		return urlScript
 	case raw[0] == '/' || !hasScheme(raw):
 	default:
 		return b.slow(raw, loc)
@@ -131,14 +142,11 @@ func (b *baseURL) resolve(raw []byte, loc *policy.Location) urlClass {
 
 // absolute is the fast path for "//host/path?query".
 func (b *baseURL) absolute(s []byte, scheme string, loc *policy.Location) bool {
-	i := 0
-	for i < len(s) && hostByte[s[i]] {
-		i++
-	}
-	host := s[:i]
-	if len(host) == 0 || !nameHost(host) {
+	i, upper := hostEnd(s)
+	if i == 0 {
 		return false
 	}
+	host := s[:i]
 	s = s[i:]
 	if len(s) > 0 && s[0] == ':' {
 		for i = 1; i < len(s) && '0' <= s[i] && s[i] <= '9'; i++ {
@@ -151,8 +159,8 @@ func (b *baseURL) absolute(s []byte, scheme string, loc *policy.Location) bool {
 	if len(s) > 0 && s[0] != '/' && s[0] != '?' && s[0] != '#' {
 		return false
 	}
-	path, query, ok := split(s)
-	if !ok {
+	path, query, form := split(s)
+	if form == needsParser {
 		return false
 	}
 	if len(path) == 0 {
@@ -161,8 +169,23 @@ func (b *baseURL) absolute(s []byte, scheme string, loc *policy.Location) bool {
 	if host[len(host)-1] == '.' {
 		host = host[:len(host)-1]
 	}
-	*loc = policy.Location{Scheme: append(b.scratch[:0], scheme...), Host: host, Path: path, Query: query}
-	b.scratch = loc.Scheme
+	buf := append(b.scratch[:0], scheme...)
+	if form == hasDots {
+		buf = append(buf, path...)
+		path = removeDots(buf[len(scheme):])
+	}
+	if upper {
+		n := len(buf)
+		buf = append(buf, host...)
+		host = buf[n:]
+		for i, c := range host {
+			if 'A' <= c && c <= 'Z' {
+				host[i] = c | 0x20
+			}
+		}
+	}
+	b.scratch = buf
+	*loc = policy.Location{Scheme: buf[:len(scheme)], Host: host, Path: path, Query: query}
 	return true
 }
 
@@ -170,8 +193,8 @@ var rootPath = []byte("/")
 
 // relative is the fast path for a reference without scheme and host.
 func (b *baseURL) relative(s []byte, loc *policy.Location) bool {
-	path, query, ok := split(s)
-	if !ok || len(path) > 1 && path[0] == '/' && path[1] == '/' {
+	path, query, form := split(s)
+	if form == needsParser || len(path) > 1 && path[0] == '/' && (path[1] == '/' || path[1] == '\\') {
 		return false
 	}
 	buf := append(b.scratch[:0], b.scheme...)
@@ -192,49 +215,146 @@ func (b *baseURL) relative(s []byte, loc *policy.Location) bool {
 	}
 	b.scratch = buf
 	s0, h0 := len(b.scheme), len(b.scheme)+len(b.host)
-	*loc = policy.Location{Scheme: buf[:s0], Host: buf[s0:h0], Path: buf[n:], Query: query}
+	path = buf[n:]
+	if form == hasDots {
+		path = removeDots(path)
+	}
+	*loc = policy.Location{Scheme: buf[:s0], Host: buf[s0:h0], Path: path, Query: query}
 	return true
 }
 
-// split cuts "path?query#fragment" and refuses what the parser would change.
-func split(s []byte) (path, query []byte, ok bool) {
+// A pathForm says what the parser would do to a path.
+type pathForm uint8
+
+const (
+	isNormal pathForm = iota
+	hasDots           // it has dot segments or backslashes, see removeDots
+	needsParser
+)
+
+// split cuts "path?query#fragment".
+func split(s []byte) (path, query []byte, form pathForm) {
 	i := 0
-	for i < len(s) && s[i] != '?' && s[i] != '#' {
-		if !plainByte[s[i]] {
-			return nil, nil, false
+path:
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case pathByte[c] == 0:
+			continue
+		case c == '?' || c == '#':
+			break path
+		case c == '\\':
+			form = hasDots
+		case c != '.' && c != '%':
+			return nil, nil, needsParser
+		case (i == 0 || s[i-1] == '/') && dots(segment(s[i:])) > 0:
+			form = hasDots
 		}
-		if s[i] == '.' && (i == 0 || s[i-1] == '/') || s[i] == '%' && i+2 < len(s) && s[i+1] == '2' && s[i+2]|0x20 == 'e' {
-			return nil, nil, false // a dot segment, perhaps
-		}
-		i++
 	}
 	path = s[:i]
 	if i < len(s) && s[i] == '?' {
 		s = s[i+1:]
 		for i = 0; i < len(s) && s[i] != '#'; i++ {
 			if !plainByte[s[i]] {
-				return nil, nil, false
+				return nil, nil, needsParser
 			}
 		}
 		query = s[:i]
 	}
-	return path, query, true
+	return path, query, form
 }
 
-// nameHost reports whether host is a domain name in normal form: no empty label
-// but a last one, and no number at its end, which would make it an address.
-func nameHost(host []byte) bool {
-	if host[len(host)-1] == '.' {
-		host = host[:len(host)-1]
+// pathByte is 0 for the bytes of a path that mean nothing but themselves.
+var pathByte = func() (t [256]uint8) {
+	for c := range t {
+		if !plainByte[c] {
+			t[c] = 1
+		}
 	}
-	if len(host) == 0 || host[0] == '.' || bytes.Contains(host, []byte("..")) {
-		return false
+	for _, c := range "?#.%" {
+		t[c] = 1
 	}
-	if bytes.Contains(host, []byte("xn--")) {
-		return false
+	return t
+}()
+
+// segment returns the path segment at the start of s.
+func segment(s []byte) []byte {
+	for i, c := range s {
+		if c == '/' || c == '\\' || c == '?' || c == '#' {
+			return s[:i]
+		}
 	}
-	last := host[bytes.LastIndexByte(host, '.')+1:]
-	return len(last) > 0 && (last[0] < '0' || last[0] > '9')
+	return s
+}
+
+// dots returns 1 for a single-dot segment, 2 for a double-dot segment, 0 for any
+// other (WHATWG URL standard, section 4.1).
+func dots(segment []byte) int {
+	n := 0
+	for ; len(segment) > 0; n++ {
+		switch {
+		case n == 2:
+			return 0
+		case segment[0] == '.':
+			segment = segment[1:]
+		case len(segment) > 2 && segment[0] == '%' && segment[1] == '2' && segment[2]|0x20 == 'e':
+			segment = segment[3:]
+		default:
+			return 0
+		}
+	}
+	return n
+}
+
+// removeDots takes dot segments out of an absolute path, in place, and writes its
+// backslashes as slashes (WHATWG URL standard, section 4.4, path state).
+func removeDots(path []byte) []byte {
+	out := path[:0]
+	for i := 0; i < len(path); {
+		s := segment(path[i+1:])
+		i += 1 + len(s)
+		n := dots(s)
+		if n == 2 {
+			out = out[:max(0, bytes.LastIndexByte(out, '/'))]
+		}
+		if n == 0 || i == len(path) {
+			out = append(out, '/')
+		}
+		if n == 0 {
+			out = append(out, s...)
+		}
+	}
+	return out
+}
+
+// hostEnd returns the end of the domain name in normal form at the start of s, 0
+// if there is none: no empty label but a last one, no number at its end, which
+// would make it an address, and nothing in Punycode. Letters may be in upper case.
+func hostEnd(s []byte) (end int, upper bool) {
+	i, label := 0, 0
+	for ; i < len(s) && hostByte[s[i]]; i++ {
+		switch c := s[i]; {
+		case c >= 'a':
+		case c == '.':
+			if i == label {
+				return 0, false
+			}
+			label = i + 1
+		case c == '-':
+			if i+1 < len(s) && s[i+1] == '-' {
+				return 0, false // "xn--", perhaps
+			}
+		case 'A' <= c && c <= 'Z':
+			upper = true
+		}
+	}
+	last := label
+	if i > 0 && i == label {
+		last = bytes.LastIndexByte(s[:i-1], '.') + 1
+	}
+	if i == 0 || '0' <= s[last] && s[last] <= '9' {
+		return 0, false
+	}
+	return i, upper
 }
 
 // hasScheme reports whether s begins with a URL scheme, or with bytes that the
@@ -255,7 +375,7 @@ func hasScheme(s []byte) bool {
 
 // slow asks the full parser.
 func (b *baseURL) slow(raw []byte, loc *policy.Location) urlClass {
-	u, err := parser.ParseRef(b.full, string(raw))
+	u, err := parser.ParseRef(b.address(), string(raw))
 	if err != nil {
 		return urlBad
 	}

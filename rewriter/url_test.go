@@ -68,28 +68,53 @@ func TestBase(t *testing.T) {
 
 // FuzzResolve compares the fast path with the full parser.
 func FuzzResolve(f *testing.F) {
-	for _, s := range []string{"/a", "//h.test/p?q#f", "https://a.b/c", "a/./b", "x:y", "http:a", "//a:80", "//1.2", "https://A_b.c/%2e", "//a..b/", "?", "a b", "//-a.b-/"} {
+	for _, s := range []string{"/a", "//h.test/p?q#f", "https://a.b/c", "a/./b", "x:y", "http:a", "//a:80", "//1.2", "https://A_b.c/%2e", "//a..b/", "?", "a b", "//-a.b-/", "//A.b/C/../D", "//A_B.c:80", "//XN--A.b", "//a.b/../c?d", `/a\..\b`, `/\a.b/c`, `a\b`, `\\a.b\c`} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		var fast, full baseURL
-		fast.reset("https", "site.test", "/dir/page.html")
-		full.reset("https", "site.test", "/dir/page.html")
-		var a, b policy.Location
-		got, want := fast.resolve(raw, &a), full.slow(raw, &b)
-		if got == urlEmpty {
-			return // the parser resolves it to the page itself
+	f.Fuzz(sameAsParser)
+}
+
+// TestResolveDots takes every way to put dot segments together.
+func TestResolveDots(t *testing.T) {
+	segments := []string{"", ".", "..", "%2e", ".%2E", "%2E.", "%2e%2e", "a", "...", ".b", "%2f", `a\..`, `\`}
+	var walk func(path string, depth int)
+	walk = func(path string, depth int) {
+		for _, before := range []string{"", "/", "//h.test/", "https://h.test/c/", "https://h.test"} {
+			sameAsParser(t, []byte(before+path))
+			sameAsParser(t, []byte(before+path+"?../x"))
+			sameAsParser(t, []byte(before+path+"#/.."))
 		}
-		if got != want {
-			t.Fatalf("%q: class %d, the parser says %d", raw, got, want)
+		if depth > 0 {
+			for _, s := range segments {
+				walk(path+"/"+s, depth-1)
+			}
 		}
-		if got == urlNet && (string(a.Host) != string(b.Host) || string(a.Scheme) != string(b.Scheme)) {
-			t.Errorf("%q: %s://%s, the parser says %s://%s", raw, a.Scheme, a.Host, b.Scheme, b.Host)
-		}
-		if got == urlNet && !bytes.ContainsAny(raw, " \"<>`{}|^'\x7f") && !hasHigh(raw) && (string(a.Path) != string(b.Path) || string(a.Query) != string(b.Query)) {
-			t.Errorf("%q: %s ? %s, the parser says %s ? %s", raw, a.Path, a.Query, b.Path, b.Query)
-		}
-	})
+	}
+	for _, s := range segments {
+		walk(s, 2)
+	}
+}
+
+// sameAsParser checks that the fast path finds what the parser does.
+func sameAsParser(t *testing.T, raw []byte) {
+	t.Helper()
+	var fast, full baseURL
+	fast.reset("https", "site.test", "/dir/page.html")
+	full.reset("https", "site.test", "/dir/page.html")
+	var a, b policy.Location
+	got, want := fast.resolve(raw, &a), full.slow(raw, &b)
+	if got == urlEmpty {
+		return // the parser resolves it to the page itself
+	}
+	if got != want {
+		t.Fatalf("%q: class %d, the parser says %d", raw, got, want)
+	}
+	if got == urlNet && (string(a.Host) != string(b.Host) || string(a.Scheme) != string(b.Scheme)) {
+		t.Errorf("%q: %s://%s, the parser says %s://%s", raw, a.Scheme, a.Host, b.Scheme, b.Host)
+	}
+	if got == urlNet && !bytes.ContainsAny(raw, " \"<>`{}|^'\x7f") && !hasHigh(raw) && (string(a.Path) != string(b.Path) || string(a.Query) != string(b.Query)) {
+		t.Errorf("%q: %s ? %s, the parser says %s ? %s", raw, a.Path, a.Query, b.Path, b.Query)
+	}
 }
 
 func hasHigh(s []byte) bool {

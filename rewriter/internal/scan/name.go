@@ -69,6 +69,50 @@ var nameFilter = func() (t [256]uint16) {
 	return t
 }()
 
+// An elemTable finds an element by a hash of its name's first eight bytes that
+// gives every watched name a place of its own.
+type elemTable struct {
+	factor uint64
+	slots  [1 << elemBits]struct {
+		key  uint64
+		name string
+		elem Elem
+	}
+}
+
+const elemBits = 9
+
+var elems = func() *elemTable {
+	for factor := uint64(0x9E3779B97F4A7C15); ; factor += 2 {
+		if t := newElemTable(factor); t != nil {
+			return t
+		}
+	}
+}()
+
+// newElemTable returns nil if two names have the same hash.
+func newElemTable(factor uint64) *elemTable {
+	t := &elemTable{factor: factor}
+	for name, e := range watched {
+		key := nameKey([]byte(name))
+		s := &t.slots[key*factor>>(64-elemBits)]
+		if s.name != "" {
+			return nil
+		}
+		s.key, s.name, s.elem = key, name, e
+	}
+	return t
+}
+
+// nameKey returns the first eight bytes of a name, letters in lower case. Other
+// bytes may change too, but never into letters.
+func nameKey(name []byte) (key uint64) {
+	for i, c := range name[:min(len(name), 8)] {
+		key |= uint64(c|0x20) << (8 * i)
+	}
+	return key
+}
+
 // ElemOf returns the element a tag name stands for. Only ASCII letters fold:
 // browsers do not take "ſcript" for "script" (HTML standard, section 13.2.5.8).
 func ElemOf(name []byte) Elem {
@@ -78,11 +122,12 @@ func ElemOf(name []byte) Elem {
 	if len(name) == 0 || len(name) > maxName || nameFilter[name[0]]&(1<<len(name)) == 0 {
 		return Other
 	}
-	var low [maxName]byte
-	for i, c := range name {
-		low[i] = fold[c]
+	key := nameKey(name)
+	e := &elems.slots[key*elems.factor>>(64-elemBits)]
+	if e.key != key || len(e.name) != len(name) || len(name) > 8 && !EqualFold(name[8:], e.name[8:]) {
+		return Other
 	}
-	return watched[string(low[:len(name)])]
+	return e.elem
 }
 
 // rawEnd is the end tag name that closes the element's text, "" if its content
@@ -134,12 +179,16 @@ const (
 	space uint8 = 1 << iota
 	endsTagName
 	endsAttrName
+	endsUnquoted
+	between // attributes
 )
 
 var class = func() (t [256]uint8) {
 	for _, c := range " \n\t\r\f" {
-		t[c] = space | endsTagName | endsAttrName
+		t[c] = space | endsTagName | endsAttrName | endsUnquoted | between
 	}
-	t['/'], t['>'], t['='] = endsTagName|endsAttrName, endsTagName|endsAttrName, endsAttrName
+	t['/'] = endsTagName | endsAttrName | between
+	t['>'] = endsTagName | endsAttrName | endsUnquoted
+	t['='] = endsAttrName
 	return t
 }()

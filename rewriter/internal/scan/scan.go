@@ -60,6 +60,11 @@ type Scanner struct {
 	Long  bool
 	Flags uint8 // of a start tag: not 0 if any of its attributes may load something on any element
 
+	// Attrs are the attributes of the start tag, with HasAttrs. They are not there
+	// if the tag did not come in one piece: see the function Attrs.
+	Attrs    []Attr
+	HasAttrs bool
+
 	// Empty: the start tag is an empty element of svg or math, so no text of it
 	// follows, whatever its name.
 	Empty bool
@@ -131,6 +136,7 @@ func (s *Scanner) Shift(n int) {
 	s.End -= n
 	s.Hold -= n
 	s.DivergedAt -= n
+	s.HasAttrs = false
 }
 
 // Next goes on to the next event in data. eof says that nothing follows data.
@@ -179,18 +185,27 @@ func (s *Scanner) diverge(at int) {
 // data hops from '<' to '<'.
 func (s *Scanner) data(data []byte, eof bool) Event {
 	for s.pos < len(data) {
-		n := bytes.IndexByte(data[s.pos:], '<')
-		if n < 0 {
-			s.pos = len(data)
-			break
+		i := s.pos
+		if data[i] != '<' { // tags often stand side by side
+			n := bytes.IndexByte(data[i:], '<')
+			if n < 0 {
+				s.pos = len(data)
+				break
+			}
+			i += n
+			s.pos = i
 		}
-		i := s.pos + n
-		s.pos = i
 		if i+1 >= len(data) {
 			return s.short(data, i, eof)
 		}
 		switch c := data[i+1]; {
 		case isLetter(c):
+			if ev, ok := s.quickStart(data, i); ok {
+				if ev == again {
+					continue
+				}
+				return ev
+			}
 			s.begin, s.pos, s.mode, s.tag, s.Flags, s.Long = i, i+1, inTag, inName, 0, false
 			return again
 		case c == '/':
@@ -199,6 +214,9 @@ func (s *Scanner) data(data []byte, eof bool) Event {
 			}
 			switch c := data[i+2]; {
 			case isLetter(c):
+				if s.quickEnd(data, i) {
+					continue
+				}
 				s.begin, s.pos, s.mode, s.tag, s.Flags, s.Long = i, i+2, inTag, inName, 0, false
 				return again
 			case c == '>':
@@ -271,6 +289,7 @@ func (s *Scanner) Outgrown(data []byte) {
 // walk goes through the tag that begins at begin.
 func (s *Scanner) walk(data []byte, eof bool) Event {
 	from := s.pos
+	s.HasAttrs = false
 	i, st, ok := walkTag(data, s.pos, s.tag, &s.Flags)
 	s.pos, s.tag = i, st
 	if s.InNoscript && s.Long {

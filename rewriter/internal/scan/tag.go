@@ -142,6 +142,127 @@ func walkTag(b []byte, i int, st tagState, flags *uint8) (int, tagState, bool) {
 	return i, st, false
 }
 
+// quickStart reads the start tag at data[i] in one go, which nearly all allow. It
+// is not ok, and nothing is changed, if the tag is not complete or stands where
+// more than its end matters; then walk does it.
+func (s *Scanner) quickStart(data []byte, i int) (ev Event, ok bool) {
+	if s.InNoscript || s.ghost != Other {
+		return again, false
+	}
+	nameEnd := i + 2
+	for nameEnd < len(data) && class[data[nameEnd]]&endsTagName == 0 {
+		nameEnd++
+	}
+	elem := ElemOf(data[i+1 : nameEnd])
+	record := elem != Other || s.foreign.active()
+	end, ok := s.quickAttrs(data, nameEnd, record)
+	if !ok {
+		return again, false
+	}
+	s.Start, s.NameEnd, s.End, s.Elem = i, nameEnd, end, elem
+	s.pos, s.Open, s.Long, s.HasAttrs = end, false, false, record
+	return s.startTag(data), true
+}
+
+// quickEnd is quickStart for an end tag without attributes.
+func (s *Scanner) quickEnd(data []byte, i int) bool {
+	if s.InNoscript || s.ghost != Other {
+		return false
+	}
+	nameEnd := i + 3
+	for nameEnd < len(data) && class[data[nameEnd]]&endsTagName == 0 {
+		nameEnd++
+	}
+	if nameEnd == len(data) || data[nameEnd] != '>' {
+		return false
+	}
+	s.pos, s.Open = nameEnd+1, false
+	if s.InTemplate > 0 || s.sel || s.foreign.active() {
+		s.endTag(data[i+2 : nameEnd])
+	}
+	return true
+}
+
+// quickAttrs reads the attributes behind a tag name, up to the tag's end. It
+// either puts them into s.Attrs or notes in s.Flags whether any may load something
+// on any element.
+func (s *Scanner) quickAttrs(b []byte, i int, record bool) (end int, ok bool) {
+	attrs := s.Attrs[:0]
+	s.Flags, s.tag = 0, beforeAttr
+	for i < len(b) {
+		c := class[b[i]]
+		if c&between != 0 {
+			i++
+			continue
+		}
+		if b[i] == '>' {
+			s.Attrs = attrs
+			return i + 1, true
+		}
+		a := Attr{Name: i}
+		for i++; i < len(b) && class[b[i]]&endsAttrName == 0; i++ {
+		}
+		a.NameEnd, a.Val, a.ValEnd = i, i, i
+		for i < len(b) && class[b[i]]&space != 0 {
+			i++
+		}
+		if i < len(b) && b[i] == '=' {
+			for i++; i < len(b) && class[b[i]]&space != 0; i++ {
+			}
+			if i == len(b) {
+				return 0, false
+			}
+			switch q := b[i]; q {
+			case '"', '\'':
+				i++
+				n := bytes.IndexByte(b[i:], q)
+				if n < 0 {
+					return 0, false
+				}
+				a.Quote, a.Val, a.ValEnd = q, i, i+n
+				i += n + 1
+			case '>':
+				a.Val, a.ValEnd = i, i
+			default:
+				a.Val = i
+				for i < len(b) && class[b[i]]&endsUnquoted == 0 {
+					i++
+				}
+				a.ValEnd = i
+				if i < len(b) && b[i] == '>' {
+					s.tag = inUnquoted
+				}
+			}
+		}
+		if record {
+			attrs = append(attrs, a)
+		} else if f := attrFlag[b[a.Name]]; f != 0 && loadsAnywhere(b[a.Name:a.NameEnd]) {
+			s.Flags |= f
+		}
+	}
+	return 0, false
+}
+
+// loadsAnywhere reports whether an attribute of this name may load something on
+// any element.
+func loadsAnywhere(name []byte) bool {
+	switch len(name) {
+	case 4:
+		if EqualFold(name, "ping") {
+			return true
+		}
+	case 5:
+		if EqualFold(name, "style") {
+			return true
+		}
+	case 10:
+		if EqualFold(name, "background") {
+			return true
+		}
+	}
+	return len(name) > 2 && HasPrefixFold(name, "on")
+}
+
 // An Attr holds the spans of one attribute, as offsets into the slice that was
 // parsed. Duplicates are kept: the first counts for the parser, later ones can
 // still be seen by preload scanners.

@@ -6,9 +6,10 @@ import (
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
 )
 
-// cssPrefix goes in front of a blocked URL in a style sheet. It turns the URL
+// cssPrefix goes in front of a blocked URL in a style sheet or an import map. It turns the URL
 // into the fragment of an empty style sheet that is part of the page itself: a
-// valid value everywhere, fetched from nowhere, and undone by cutting it out.
+// valid value everywhere, fetched from nowhere, no module, and undone by cutting
+// it out.
 const cssPrefix = "data:text/css,cg#"
 
 // A cssHit is a URL found in a style sheet: the span between its quotes or

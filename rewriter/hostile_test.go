@@ -119,7 +119,7 @@ var inertDocs = expand([]string{
 	`<!-- <script src="§S"></script> -->`, `<!-- --! ><script src="§S"></script> -->`, `<!--[if IE]><script src="§S"></script><![endif]-->`,
 	`<script>var s = "<script src='§S'><\/script>".length</script>`,
 	`<script type="application/ld+json">{"sameAs":"https://www.facebook.com/tr","x":"§S"}</script>`,
-	`<script type="application/json">{"html":"<script src=\"§S\">"}</script>`, `<script type=importmap>{"imports":{"fb":"§S"}}</script>`,
+	`<script type="application/json">{"html":"<script src=\"§S\">"}</script>`, `<script type=importmap>{"imports":{"§S":"/own.js"}}</script>`,
 	`<script type="text/plain" data-category=marketing src="§S"></script>`, `<script type="text/template"><script src="§S"></script>`,
 	`<script type=speculationrules>{"prefetch":[{"urls":["/next","/other"]}]}</script>`,
 	`<pre>&lt;script src="§S"&gt;&lt;/script&gt;</pre>`, `<p title='<script src="§S"></script>'>x</p>`, `<p data-html="<img src='§P'>">`,

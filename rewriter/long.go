@@ -12,6 +12,8 @@ import (
 // through little memory. A script tag cannot be judged so: it is sent with its
 // name and an inert type only.
 type longTag struct {
+	longName
+
 	on      bool
 	end     bool // it is an end tag, whose attributes mean nothing
 	swallow bool // nothing of the tag but its name is sent
@@ -27,31 +29,31 @@ type longTag struct {
 type longOpen uint8
 
 const (
-	longNew    longOpen = iota // nothing of it is known
-	longName                   // in the name
-	longSpace                  // in white space in front of '=' or the value
-	longValue                  // in a value without quotes
-	longQuoted                 // in one with quotes
+	openNew    longOpen = iota // nothing of it is known
+	openName                   // in the name
+	openSpace                  // in white space in front of '=' or the value
+	openValue                  // in a value without quotes
+	openQuoted                 // in one with quotes
 )
 
 // goesOn reports whether the open attribute at pos has no end in data[:limit], so
 // that small pieces of input do not read it from its beginning each time.
 func (l *longTag) goesOn(data []byte, limit int) bool {
-	if l.open == longNew {
+	if l.open == openNew {
 		return false
 	}
 	n := -1
 	switch rest := data[l.read:limit]; l.open {
-	case longName:
+	case openName:
 		n = bytes.IndexAny(rest, "/>= \t\n\f\r")
-	case longSpace:
+	case openSpace:
 		n = len(rest) - len(bytes.TrimLeft(rest, " \t\n\f\r"))
 		if n == len(rest) {
 			n = -1
 		}
-	case longValue:
+	case openValue:
 		n = bytes.IndexAny(rest, "> \t\n\f\r")
-	case longQuoted:
+	case openQuoted:
 		n = bytes.IndexByte(rest, l.quote)
 	}
 	if n < 0 {
@@ -65,13 +67,13 @@ func (l *longTag) waits(data []byte, a scan.Attr, limit int) {
 	l.pos, l.read, l.quote = a.Name, limit, a.Quote
 	switch {
 	case a.Quote != 0:
-		l.open = longQuoted
+		l.open = openQuoted
 	case a.ValEnd > a.Val:
-		l.open = longValue
+		l.open = openValue
 	case scan.IsSpace(data[limit-1]), data[limit-1] == '=' && limit-1 > a.Name:
-		l.open = longSpace
+		l.open = openSpace
 	default:
-		l.open = longName
+		l.open = openName
 	}
 }
 
@@ -94,6 +96,7 @@ func (rw *Rewriter) enterLong(data []byte, begin int) {
 		return
 	}
 	rw.long = longTag{on: true, elem: rw.scan.Elem, pos: nameEnd}
+	rw.nameLong(data[begin+1 : nameEnd])
 	if rw.scan.Elem != scan.Script {
 		return
 	}
@@ -153,7 +156,7 @@ func (rw *Rewriter) longAttrs(data []byte, limit int, final bool) int {
 	if !final && limit-l.pos <= rw.opts.MaxHold && l.goesOn(data, limit) {
 		return l.pos
 	}
-	l.open = longNew
+	l.open = openNew
 	rw.work += limit - l.pos
 	rw.parsed = scan.Attrs(rw.parsed[:0], data[:limit], l.pos)
 	rw.attrs = rw.parsed
@@ -194,10 +197,12 @@ func valueBegin(data []byte, a scan.Attr) int {
 func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 	name := data[a.Name:a.NameEnd]
 	foreign := rw.scan.Foreign() || rw.cand.on
+	e := element{elem: rw.long.elem, foreign: foreign, amp: rw.long.amp}
 	r, k := attrRole(rw.long.elem, name)
+	if r == noRole {
+		r, k = rw.otherRole(data, e, name)
+	}
 	switch {
-	case r == noRole && foreign && takesPaint(name):
-		r, k = roleStyle, policy.Image
 	case rw.long.elem == scan.Base && scan.EqualFold(name, "href"):
 		if rw.baseHref(data, &a) {
 			rw.insert(a.Name, "data-cg-")
@@ -214,7 +219,7 @@ func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 			d = allowed
 		}
 	} else {
-		d, ok = rw.judgeAttr(data, element{elem: rw.long.elem, foreign: foreign}, &a, r, k)
+		d, ok = rw.judgeAttr(data, e, &a, r, k)
 	}
 	if !ok {
 		return

@@ -287,15 +287,11 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 	default:
 		return allowed
 	}
-	if bytes.ContainsAny(u, "\t\n\r") {
-		u = bytes.Map(func(r rune) rune { // as the URL parser does
-			if r == '\t' || r == '\n' || r == '\r' {
-				return -1
-			}
-			return r
-		}, u)
-	}
+	u = dropBreaks(u)
 	u = trimControl(u)
+	if k == policy.Style && bytes.HasPrefix(u, []byte(cssPrefix)) {
+		return allowed // held already: what follows the prefix is a fragment
+	}
 	comma := bytes.IndexByte(u, ',')
 	if comma < 0 {
 		return allowed
@@ -414,7 +410,7 @@ func (rw *Rewriter) judgeScriptURL(u []byte, k policy.Kind) policy.Decision {
 	if i < 0 || k == policy.Image || k == policy.Media {
 		return allowed // pictures do not run it
 	}
-	code := unpercent(u[i+1:])
+	code := unpercent(dropBreaks(u[i+1:]))
 	if d, calls := rw.page.Bound.Inline(code, rw.calls[:0]); d.Action == policy.Block {
 		rw.calls = calls
 		return d
@@ -423,6 +419,20 @@ func (rw *Rewriter) judgeScriptURL(u []byte, k policy.Kind) policy.Decision {
 		return rw.judgeDocument(code)
 	}
 	return allowed
+}
+
+// dropBreaks takes out what the URL parser drops wherever it stands.
+func dropBreaks(u []byte) []byte {
+	if !bytes.ContainsAny(u, "\t\n\r") {
+		return u
+	}
+	out := make([]byte, 0, len(u))
+	for _, c := range u {
+		if c != '\t' && c != '\n' && c != '\r' {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // unpercent decodes percent escapes (WHATWG URL standard, section 1.3).

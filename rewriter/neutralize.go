@@ -14,6 +14,7 @@ type element struct {
 	elem                scan.Elem
 	foreign             bool // stands in svg or math, or may do so
 	stubs               bool // a stub may be inserted in front of it
+	amp                 *ampElement
 }
 
 // A role says how an attribute loads something.
@@ -29,6 +30,7 @@ const (
 	roleEvent        // script
 	roleRefresh      // "5; url=…"
 	roleValues       // URLs separated by semicolons
+	roleOthers       // further roles: see otherRole
 )
 
 // startTag deals with the start tag the scanner found.
@@ -98,6 +100,8 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 		idle = kind == noKind
 	case scan.Meta:
 		idle = !rw.isRefresh(data)
+	case scan.AMP:
+		e.amp = rw.ampTag(data[e.start+1 : e.nameEnd])
 	}
 	var first, blocked policy.Decision
 	var firstKind, blockedKind policy.Kind
@@ -106,8 +110,8 @@ func (rw *Rewriter) judgeTag(data []byte, e element) {
 		a := &rw.attrs[i]
 		name := data[a.Name:a.NameEnd]
 		r, k := attrRole(e.elem, name)
-		if r == noRole && e.foreign && takesPaint(name) {
-			r, k = roleStyle, policy.Image
+		if r == noRole {
+			r, k = rw.otherRole(data, e, name)
 		}
 		if r == noRole || idle && !anywhere(r, k) {
 			continue
@@ -214,6 +218,7 @@ func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k po
 			if c := rw.blockedCSS(rw.decode(raw)); c.Action == policy.Block {
 				return c, true // an animated property, not an address
 			}
+			return rw.judgeAnimated(rw.decode(raw), e, d, ok)
 		}
 	case roleRefresh:
 		if u, has := refreshURL(v); has {
@@ -221,6 +226,8 @@ func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k po
 		}
 	case roleEvent:
 		return rw.judgeCode(v, e)
+	default:
+		return rw.judgeOther(v, e, r, k)
 	}
 	return d, ok
 }
@@ -361,25 +368,6 @@ func attrRole(e scan.Elem, name []byte) (role, policy.Kind) {
 		}
 	}
 	return noRole, 0
-}
-
-// takesPaint reports whether an attribute of an svg element is a CSS property
-// whose value may be a url() that is fetched (SVG 2, section 6.6).
-func takesPaint(name []byte) bool {
-	switch len(name) {
-	case 4:
-		return scan.EqualFold(name, "fill") || scan.EqualFold(name, "mask")
-	case 6:
-		return scan.EqualFold(name, "cursor") || scan.EqualFold(name, "filter") || scan.EqualFold(name, "stroke") ||
-			scan.EqualFold(name, "marker")
-	case 9:
-		return scan.EqualFold(name, "clip-path")
-	case 10:
-		return scan.EqualFold(name, "marker-end") || scan.EqualFold(name, "marker-mid")
-	case 12:
-		return scan.EqualFold(name, "marker-start")
-	}
-	return false
 }
 
 // baseTag follows <base href>. A base on a blocked vendor's host is held wherever

@@ -10,7 +10,7 @@ import (
 // digest. When it fails because the output is meant to change, count Revision up
 // and write down the new digest; when only cases were added, only the digest.
 func TestRevision(t *testing.T) {
-	const revision, digest = "2", "5f4f356da2150f0a"
+	const revision, digest = "2", "3e9e8e70d8957c36"
 	h := sha256.New()
 	for _, docs := range [][]string{hostile, inertDocs} {
 		for _, in := range docs {

@@ -81,6 +81,7 @@ type Rewriter struct {
 	child   *Rewriter
 
 	inline               inlineHold
+	ampConfig            *ampElement // what the next JSON script may configure
 	css                  cssScanner
 	doubleByte, shiftJIS bool // of the document's encoding: see cssScanner
 
@@ -115,6 +116,7 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.base.reset(p.Scheme, p.Host, p.Path)
 	rw.scan = scan.Scanner{Attrs: rw.scan.Attrs[:0]}
 	rw.report.reset()
+	rw.ampConfig = nil
 	rw.buf, rw.out, rw.ins, rw.edits = rw.buf[:0], rw.out[:0], rw.ins[:0], rw.edits[:0]
 	rw.stubs, rw.later = rw.stubs[:0], rw.later[:0]
 	rw.doubleByte = doubleByteCharset(p.Charset)

@@ -13,9 +13,10 @@ import (
 // An inlineHold is a script element without a source: its start tag waits until
 // enough of its text is known to judge it.
 type inlineHold struct {
-	on    bool
-	rules bool // speculation rules: not code, but URLs to load
-	style bool // a style element of svg: its text is parsed
+	on     bool
+	typ    scriptType
+	style  bool        // a style element of svg: its text is parsed
+	config *ampElement // what the text configures
 	element
 	text int // where its text begins
 }
@@ -31,9 +32,11 @@ func (h *inlineHold) shift(n int) {
 type scriptType uint8
 
 const (
-	isCode  scriptType = iota
-	isData             // never fetched, never run
-	isRules            // speculation rules
+	isCode    scriptType = iota
+	isData               // never fetched, never run
+	isRules              // speculation rules: not code, but URLs to load
+	isImports            // an import map
+	isConfig             // of an AMP element
 )
 
 const inert = " type=text/plain"
@@ -42,6 +45,13 @@ const inert = " type=text/plain"
 func (rw *Rewriter) scriptTag(data []byte, e element) {
 	rw.generic(data, e)
 	typ := rw.scriptType(data)
+	config := rw.ampConfig
+	if typ == isData && rw.configures(data) {
+		typ = isConfig
+	}
+	if !rw.cand.on {
+		rw.ampConfig = nil // AMP takes an element's only child
+	}
 	if typ == isData {
 		return
 	}
@@ -55,7 +65,7 @@ func (rw *Rewriter) scriptTag(data []byte, e element) {
 			return
 		}
 	}
-	h := inlineHold{on: true, rules: typ == isRules, element: e, text: e.end}
+	h := inlineHold{on: true, typ: typ, config: config, element: e, text: e.end}
 	if rw.cand.on && e.start >= rw.cand.pos {
 		rw.candidateScript(data, h)
 		return
@@ -91,7 +101,11 @@ func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, sou
 func (rw *Rewriter) generic(data []byte, e element) {
 	for i := range rw.attrs {
 		a := &rw.attrs[i]
-		r, k := attrRole(scan.Script, data[a.Name:a.NameEnd])
+		name := data[a.Name:a.NameEnd]
+		r, k := attrRole(scan.Script, name)
+		if r == noRole && !scan.EqualFold(name, "href") && !scan.EqualFold(name, "xlink:href") {
+			r, k = rw.otherRole(data, e, name)
+		}
 		if r == noRole {
 			continue
 		}
@@ -150,8 +164,11 @@ func classifyType(t []byte) scriptType {
 	if i := bytes.IndexByte(t, ';'); i >= 0 {
 		t = trimSpace(t[:i])
 	}
-	if scan.EqualFold(t, "speculationrules") || scan.EqualFold(t, "webbundle") {
+	switch {
+	case scan.EqualFold(t, "speculationrules"), scan.EqualFold(t, "webbundle"):
 		return isRules
+	case scan.EqualFold(t, "importmap"):
+		return isImports
 	}
 	var low [64]byte
 	if len(t) == 0 || len(t) > len(low) {
@@ -168,7 +185,7 @@ func classifyType(t []byte) scriptType {
 		return isData
 	}
 	switch string(s) {
-	case "text/plain", "importmap", "text/html", "text/template", "text/x-template", "text/x-handlebars",
+	case "text/plain", "text/html", "text/template", "text/x-template", "text/x-handlebars",
 		"text/x-handlebars-template", "text/x-mustache", "text/x-jquery-tmpl", "text/x-jsrender",
 		"text/ng-template", "text/x-dot-template", "text/x-underscore-template", "text/x-kendo-template",
 		"text/css", "text/xml", "application/xml", "text/csv", "text/markdown", "text/x-markdown",
@@ -207,20 +224,29 @@ func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.
 		return allowed
 	}
 	var d policy.Decision
+	kind := policy.Hint
 	text = rw.readable(text)
-	if h.rules {
+	rw.calls = rw.calls[:0]
+	switch h.typ {
+	case isRules:
 		d = rw.judgeRules(text)
-		rw.calls = rw.calls[:0]
-	} else {
+	case isImports:
+		kind = policy.Script
+		d = rw.importMap(text, h)
+	case isConfig:
+		kind = h.config.kind
+		d = rw.judgeConfig(text, h.config)
+	default:
+		kind = policy.Inline
 		d, rw.calls = rw.page.Bound.Inline(text, rw.calls[:0])
 		if h.foreign && d.Action == policy.Allow && bytes.IndexByte(text, '&') >= 0 {
 			// The text of an svg script is parsed, so references count.
 			d, rw.calls = rw.page.Bound.Inline([]byte(html.UnescapeString(string(text))), rw.calls[:0])
 		}
-	}
-	kind := policy.Inline
-	if h.rules {
-		kind = policy.Hint
+		if h.foreign && d.Action == policy.Allow && bytes.Contains(text, []byte("<!")) {
+			// Comments do not count, and what stands in sections does.
+			d, rw.calls = rw.page.Bound.Inline(textContent(text), rw.calls[:0])
+		}
 	}
 	if d.Vendor != nil || d.Action == policy.Block {
 		rw.report.decision(d, kind)

@@ -12,10 +12,10 @@ import (
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
 )
 
-// A reading lists what one kind of parser makes of a document. Inserted elements
+// A parserView lists what one kind of parser makes of a document. Inserted elements
 // and inserted text are left out, so that a document and its rewritten form must
 // come to the same list, but for the attributes of changed tags.
-type reading struct {
+type parserView struct {
 	name string
 	list func(doc []byte) ([]token, error)
 }
@@ -50,7 +50,7 @@ func sameTokens(in, out []token) bool {
 	})
 }
 
-var readings = []reading{
+var parserViews = []parserView{
 	{"tree, scripting on", func(doc []byte) ([]token, error) { return treeTokens(doc, true) }},
 	{"tree, scripting off", func(doc []byte) ([]token, error) { return treeTokens(doc, false) }},
 	{"tokenizer", tokenizerTokens},
@@ -70,14 +70,14 @@ func FuzzStructure(f *testing.F) {
 		if !ok || r.Overlong > 0 {
 			return
 		}
-		for _, reading := range readings {
-			want, err := reading.list(doc)
+		for _, view := range parserViews {
+			want, err := view.list(doc)
 			if err != nil {
 				continue // the parser's own limits
 			}
-			got, err := reading.list(out)
+			got, err := view.list(out)
 			if err != nil || !sameTokens(want, got) {
-				t.Errorf("%s: %v\nin:  %q\nout: %q\nread as\n%+v\nand\n%+v", reading.name, err, doc, out, want, got)
+				t.Errorf("%s: %v\nin:  %q\nout: %q\nread as\n%+v\nand\n%+v", view.name, err, doc, out, want, got)
 			}
 		}
 	})

@@ -39,9 +39,12 @@ const (
 	Animate
 	Set
 	Col
+	Param
+	AMP // every element of AMP: the names that begin with "amp-"
 )
 
-// watched lists every named element but Other.
+// watched lists every named element but Other and AMP. What loads as another
+// element does goes by that one's name.
 var watched = map[string]Elem{
 	"script": Script, "style": Style, "title": Title, "textarea": Textarea, "xmp": Xmp,
 	"iframe": Iframe, "noembed": Noembed, "noframes": Noframes, "plaintext": Plaintext,
@@ -50,9 +53,10 @@ var watched = map[string]Elem{
 	"img": Img, "image": Image, "source": Source, "video": Video, "audio": Audio,
 	"track": Track, "input": Input, "link": Link, "meta": Meta, "base": Base,
 	"use": Use, "feimage": FeImage, "animate": Animate, "set": Set, "col": Col,
+	"param": Param, "portal": Frame, "fencedframe": Frame, "model": Video,
 }
 
-const maxName = 9 // bytes of the longest watched name
+const maxName = 11 // bytes of the longest watched name
 
 // nameFilter has bit n set at letter c if a watched name of n bytes begins with
 // c. Most tags of a page end here.
@@ -112,6 +116,9 @@ func nameKey(name []byte) (key uint64) {
 // ElemOf returns the element a tag name stands for. Only ASCII letters fold:
 // browsers do not take "ſcript" for "script" (HTML standard, section 13.2.5.8).
 func ElemOf(name []byte) Elem {
+	if len(name) > 4 && name[3] == '-' && HasPrefixFold(name, "amp") {
+		return AMP
+	}
 	if len(name) == 0 || len(name) > maxName || nameFilter[name[0]]&(1<<len(name)) == 0 {
 		return Other
 	}
@@ -129,7 +136,7 @@ func ElemOf(name []byte) Elem {
 var rawEnd = [...]string{
 	Script: "script", Style: "style", Title: "title", Textarea: "textarea", Xmp: "xmp",
 	Iframe: "iframe", Noembed: "noembed", Noframes: "noframes", Plaintext: "plaintext",
-	Col: "",
+	AMP: "",
 }
 
 // fold maps ASCII upper case to lower case and leaves every other byte alone.

@@ -96,6 +96,7 @@ type Scanner struct {
 	dashes   uint8 // of an escaped script: '-' seen in a row, at most 2
 	cdata    uint8 // of ambiguous raw text: 0 none, 1 inside a CDATA section; see ambiguous
 	brackets uint8 // of that CDATA section: ']' seen in a row, at most 2
+	opened   int   // where the text of that section begins
 	ghost    Elem  // an Empty element that preload scanners take for an open one
 	columns  bool  // a col stands in a template: its other start tags may count for nothing
 	sel      bool
@@ -135,6 +136,7 @@ func (w *TagWalk) End(data []byte) (end int, ok bool) {
 // Shift tells the scanner that n bytes were dropped from the front of the data.
 func (s *Scanner) Shift(n int) {
 	s.pos -= n
+	s.opened -= n
 	s.begin -= n
 	s.Start -= n
 	s.NameEnd -= n
@@ -404,6 +406,9 @@ func (s *Scanner) startTag(data []byte) Event {
 		}
 	}
 	if s.Elem == Other {
+		if s.Flags == flagFollow && !s.Long && !follows(data[s.Start+1:s.NameEnd]) {
+			s.Flags = 0
+		}
 		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() {
 			return again
 		}

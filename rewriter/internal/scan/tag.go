@@ -21,9 +21,10 @@ const (
 // Flags that a walk sets when it meets the first letters of attribute names
 // that can load something on any element.
 const (
-	flagStyle uint8 = 1 << iota // style, src…
-	flagOn                      // event handlers
-	flagOther                   // background, ping
+	flagStyle  uint8 = 1 << iota // style, src…
+	flagOn                       // event handlers
+	flagOther                    // background, ping
+	flagFollow                   // href, action, formaction
 )
 
 // attrFlag maps the first letter of an attribute name to its flag.
@@ -32,6 +33,9 @@ var attrFlag = func() (t [256]uint8) {
 	t['o'], t['O'] = flagOn, flagOn
 	t['b'], t['B'] = flagOther, flagOther
 	t['p'], t['P'] = flagOther, flagOther
+	for _, c := range "hHaAfFxX" {
+		t[c] = flagFollow
+	}
 	return t
 }()
 
@@ -236,7 +240,11 @@ func (s *Scanner) quickAttrs(b []byte, i int, record bool) (end int, ok bool) {
 		}
 		if record {
 			attrs = append(attrs, a)
-		} else if f := attrFlag[b[a.Name]]; f != 0 && loadsAnywhere(b[a.Name:a.NameEnd]) {
+			continue
+		}
+		switch f := attrFlag[b[a.Name]]; {
+		case f == 0:
+		case f == flagFollow && mayRun(b[a.Name:a.NameEnd], b[a.Val:a.ValEnd]), f != flagFollow && loadsAnywhere(b[a.Name:a.NameEnd]):
 			s.Flags |= f
 		}
 	}
@@ -261,6 +269,31 @@ func loadsAnywhere(name []byte) bool {
 		}
 	}
 	return len(name) > 2 && HasPrefixFold(name, "on")
+}
+
+// mayRun reports whether following the link, or submitting the form, that has the
+// attribute may run a "javascript:" URL. Links are the commonest tags of many
+// pages, so only the value's first byte is looked at: that scheme begins with a
+// letter of its own, unless a reference spells it or something stands in front.
+func mayRun(name, value []byte) bool {
+	if len(value) == 0 || value[0]|0x20 != 'j' && value[0] != '&' && value[0] > ' ' {
+		return false
+	}
+	switch len(name) {
+	case 4:
+		return EqualFold(name, "href")
+	case 6:
+		return EqualFold(name, "action")
+	case 10:
+		return EqualFold(name, "formaction") || EqualFold(name, "xlink:href")
+	}
+	return false
+}
+
+// follows reports whether the element of that name is a link or a form or submits
+// one.
+func follows(name []byte) bool {
+	return EqualFold(name, "a") || EqualFold(name, "area") || EqualFold(name, "form") || EqualFold(name, "button")
 }
 
 // An Attr holds the spans of one attribute, as offsets into the slice that was

@@ -102,7 +102,7 @@ func (s *Scanner) rawText(data []byte, eof bool) Event {
 		i += n
 		switch s.endAt(data, i, eof) {
 		case ownEnd:
-			if s.inSection(data[from:i]); s.cdata == 1 {
+			if s.inSection(data, from, i); s.cdata == 1 {
 				s.diverge(i) // the section goes on in the other reading
 			}
 			return s.text(from, i, true)
@@ -114,7 +114,7 @@ func (s *Scanner) rawText(data []byte, eof bool) Event {
 			return s.pause(data, from, i, eof)
 		}
 		if s.ambiguous() && !s.Diverged {
-			if !eof && len(data)-i < len(cdataOpen) && string(data[i:]) == cdataOpen[:len(data)-i] {
+			if partOfOpen(data[i:], eof) {
 				return s.pause(data, from, i, eof)
 			}
 			s.markup(data, i)
@@ -125,7 +125,7 @@ func (s *Scanner) rawText(data []byte, eof bool) Event {
 
 // pause reports the piece [from, to) and, once that is done, asks for more.
 func (s *Scanner) pause(data []byte, from, to int, eof bool) Event {
-	s.inSection(data[from:to])
+	s.inSection(data, from, to)
 	if eof {
 		s.Open = true
 		return s.text(from, to, true)
@@ -138,6 +138,12 @@ func (s *Scanner) pause(data []byte, from, to int, eof bool) Event {
 
 const cdataOpen = "<![CDATA["
 
+// partOfOpen reports whether rest ends too early to tell if a CDATA section begins
+// there.
+func partOfOpen(rest []byte, eof bool) bool {
+	return !eof && len(rest) < len(cdataOpen) && string(rest) == cdataOpen[:len(rest)]
+}
+
 // markup looks at a '<' inside raw text that may be markup in another reading.
 // A CDATA section, as drawing programs write it around a style sheet, is text in
 // both readings if it ends before the element does and has no '<' of its own.
@@ -147,7 +153,7 @@ func (s *Scanner) markup(data []byte, i int) {
 	}
 	c := data[i+1]
 	if c == '!' && s.cdata == 0 && bytes.HasPrefix(data[i:], []byte(cdataOpen)) {
-		s.cdata, s.brackets = 1, 0
+		s.cdata, s.brackets, s.opened = 1, 0, i+len(cdataOpen)
 		return
 	}
 	if isLetter(c) || c == '/' || c == '!' || c == '?' {
@@ -155,12 +161,13 @@ func (s *Scanner) markup(data []byte, i int) {
 	}
 }
 
-// inSection follows a CDATA section inside raw text to its "]]>".
-func (s *Scanner) inSection(piece []byte) {
+// inSection follows a CDATA section inside raw text to its "]]>", through the piece
+// [from, to) of which the section may take up the end only.
+func (s *Scanner) inSection(data []byte, from, to int) {
 	if s.cdata != 1 {
 		return
 	}
-	for _, c := range piece {
+	for _, c := range data[min(max(from, s.opened), to):to] {
 		switch {
 		case c == ']':
 			s.brackets = min(s.brackets+1, 2)
@@ -197,12 +204,18 @@ func (s *Scanner) script(data []byte, eof bool) Event {
 			s.escape = 1
 			i += len("</script") - 1
 		case k == ownEnd:
+			if s.inSection(data, from, i); s.cdata == 1 {
+				s.diverge(i) // as in rawText
+			}
 			return s.text(from, i, true)
 		case k == parted:
 			s.diverge(i)
 			s.InNoscript = false
 			return s.text(from, i, true)
 		case s.ambiguous() && !s.Diverged:
+			if partOfOpen(data[i:], eof) {
+				return s.pause(data, from, i, eof)
+			}
 			s.markup(data, i)
 		}
 	}

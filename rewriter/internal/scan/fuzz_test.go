@@ -2,31 +2,23 @@ package scan
 
 import (
 	"bytes"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/html"
+
+	"github.com/consentgate/consentgate/rewriter/internal/html5lib"
 )
 
 // FuzzTokenizer: where a document has one reading, the scanner sees the start
 // tags that golang.org/x/net/html's tokenizer sees, in whatever pieces it comes.
 func FuzzTokenizer(f *testing.F) {
-	files, _ := filepath.Glob("testdata/html5lib/*.test")
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		var file html5libFile
-		if err := json.Unmarshal(b, &file); err != nil {
-			f.Fatal(err)
-		}
-		for _, c := range file.Tests {
-			f.Add([]byte(c.Input), uint8(1))
-		}
+	runs, err := html5lib.Runs("testdata/html5lib")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, r := range runs {
+		f.Add([]byte(r.Input), uint8(1))
 	}
 	for _, s := range []string{
 		"<script><!--<script></script>--></script><a>", "<title></titlex></title/><a>", "<style></style\f><a>", "<textarea a=\"</textarea>\"><a>",
@@ -41,7 +33,7 @@ func FuzzTokenizer(f *testing.F) {
 				return // two readings; and a NUL the tokenizer replaces
 			}
 		}
-		got := startTags(&Scanner{every: true}, doc, int(size)+1)
+		got := startTags(&Scanner{Every: true}, doc, int(size)+1)
 		want, ok := tokenize(doc)
 		if ok && strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%q in pieces of %d\nscanner   %q\ntokenizer %q", doc, int(size)+1, got, want)

@@ -102,6 +102,9 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 		}
 	}
 	c.wait = false
+	if rw.opts.Trace != nil {
+		rw.traceCandidate(data, e)
+	}
 	rw.spend(end - i)
 	rw.judgeTag(data, e)
 	if e.elem == scan.Style {
@@ -121,6 +124,9 @@ func (rw *Rewriter) candidateStyle(data []byte, e element) {
 	s := rw.newCSS()
 	_, rw.hits = s.scan(text, 0, true, len(text), rw.hits[:0])
 	for _, h := range rw.hits {
+		if rw.opts.Trace != nil {
+			rw.traceAt(e.end+h.start, "")
+		}
 		if d := rw.judgeLongCSS(text[h.start:h.end], h.cut); d.Action == policy.Block {
 			rw.report.decision(d, policy.Style)
 			rw.insert(e.end+h.start, cssPrefix)

@@ -79,6 +79,9 @@ func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, sou
 		if len(trimControl(v)) == 0 {
 			continue
 		}
+		if rw.opts.Trace != nil {
+			rw.traceAt(a.Name, string(name))
+		}
 		if v := rw.judgeURL(v, policy.Script); !ok || v.Action == policy.Block && d.Action != policy.Block {
 			d, ok = v, true
 		}
@@ -220,6 +223,10 @@ func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.
 	kind := policy.Inline
 	if h.rules {
 		kind = policy.Hint
+	}
+	if rw.opts.Trace != nil {
+		rw.traceAt(h.text, "")
+		rw.traceCode(d, kind)
 	}
 	if d.Vendor != nil || d.Action == policy.Block {
 		rw.report.decision(d, kind)

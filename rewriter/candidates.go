@@ -133,6 +133,9 @@ func (rw *Rewriter) candidateStyle(data []byte, e element) {
 		}
 	}
 	if bytes.ContainsAny(text, "&<") {
+		if rw.opts.Trace != nil {
+			rw.traceAt(e.end, "")
+		}
 		if d := rw.blockedCSS(textContent(text)); d.Action == policy.Block {
 			rw.attrs = scan.Attrs(rw.attrs[:0], data[:e.end], e.nameEnd)
 			rw.holdStyle(data, e, d)

@@ -32,7 +32,7 @@ func (rw *Rewriter) nest(doc []byte) (child *Rewriter, clean bool) {
 	c.base = rw.base
 	c.base.scratch, c.base.set = scratch, false
 	if rw.opts.Trace != nil {
-		c.trace.outer = rw.trace.at + rw.trace.outer
+		c.trace.outer = rw.traceOuter()
 	}
 	c.run(doc, true)
 	for _, n := range c.report.Counts {
@@ -212,6 +212,9 @@ func (rw *Rewriter) parsedStyle(data []byte, end int) {
 	text := data[h.text:min(end, h.text+rw.opts.MaxInline)]
 	if !bytes.ContainsAny(text, "&<") {
 		return
+	}
+	if rw.opts.Trace != nil {
+		rw.traceAt(h.text, "")
 	}
 	d := rw.unsure()
 	if !long {

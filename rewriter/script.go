@@ -369,6 +369,9 @@ func (rw *Rewriter) stub(pos int, v *policy.Vendor, data []byte, nonce *scan.Att
 		return
 	}
 	rw.stubs = append(rw.stubs, v)
+	if rw.opts.Trace != nil {
+		rw.traceStub(pos, v)
+	}
 	rw.insert(pos, "<script ")
 	if nonce != nil && !nonce.Open {
 		end := nonce.ValEnd

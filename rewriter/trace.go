@@ -28,10 +28,13 @@ const (
 	TraceURL  // an address that is loaded
 	TraceCode // code that belongs to a vendor
 	TraceHeld // an element that is held, with the first decision that held it
+	// TraceStub: a stub of the decision's vendor is inserted, since code of the
+	// page calls it.
+	TraceStub
 )
 
 var traceNames = [...]string{
-	"start tag", "end tag", "comment", "text", "unfinished", "diverged", "candidate", "long tag", "url", "code", "held",
+	"start tag", "end tag", "comment", "text", "unfinished", "diverged", "candidate", "long tag", "url", "code", "held", "stub",
 }
 
 func (s TraceSort) String() string {
@@ -175,6 +178,14 @@ func (rw *Rewriter) traceLong(data []byte, begin int) {
 	rw.opts.Trace(rw.newTrace(TraceLong, t.base+int64(begin), 0))
 }
 
+// traceOuter returns where a document inside what is being judged begins.
+func (rw *Rewriter) traceOuter() int64 {
+	if rw.depth > 0 {
+		return rw.trace.outer
+	}
+	return rw.trace.at
+}
+
 // traceAt notes where what is judged next stands.
 func (rw *Rewriter) traceAt(pos int, attr string) {
 	rw.trace.at, rw.trace.attr = rw.trace.base+int64(pos), lower([]byte(attr))
@@ -208,6 +219,13 @@ func (rw *Rewriter) traceCode(d policy.Decision, k policy.Kind) {
 func (rw *Rewriter) traceHeld(e element, d policy.Decision) {
 	ev := rw.newTrace(TraceHeld, rw.trace.base+int64(e.start), rw.trace.base+int64(e.end))
 	ev.Decision = d
+	rw.opts.Trace(ev)
+}
+
+// traceStub tells of a stub.
+func (rw *Rewriter) traceStub(pos int, v *policy.Vendor) {
+	ev := rw.newTrace(TraceStub, rw.trace.base+int64(pos), 0)
+	ev.Decision = policy.Decision{Action: policy.Allow, Category: v.Category, Vendor: v, Reason: policy.NotGranted}
 	rw.opts.Trace(ev)
 }
 

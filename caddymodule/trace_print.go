@@ -101,7 +101,10 @@ func (p *tracePrinter) text(ev rewriter.TraceEvent) string {
 			s = commentName(p.doc[ev.Start:ev.End])
 		}
 	case rewriter.TraceOpen:
-		s = "unfinished: the page ends inside this"
+		s = "unfinished comment: the page ends inside"
+		if element != "" {
+			s = "unfinished tag of " + element + ": the page ends inside"
+		}
 	case rewriter.TraceDiverged:
 		s = "readings diverge: " + ev.Why + "; from here on every possible tag is judged"
 	case rewriter.TraceCandidate:
@@ -116,7 +119,7 @@ func (p *tracePrinter) text(ev rewriter.TraceEvent) string {
 	case rewriter.TraceCode:
 		s = fmt.Sprintf("code of %s: %s", attrName(ev), p.decision(ev.Decision, ev.Kind.String()))
 	case rewriter.TraceStub:
-		s = "stub of " + ev.Decision.Vendor.ID + " goes in here: code calls it"
+		s = "stub of " + ev.Decision.Vendor.ID + " goes in here, for code that calls it"
 	case rewriter.TraceHeld:
 		s = fmt.Sprintf("held <%s>: %s", element, p.decision(ev.Decision, ""))
 	}

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,3 +98,49 @@ type failingStream struct{}
 
 func (failingStream) Read([]byte) (int, error)  { return 0, errStream }
 func (failingStream) Write([]byte) (int, error) { return 0, errStream }
+
+// The example of the documentation is what the command prints, and the command
+// line there is one it takes.
+func TestTraceDocumentation(t *testing.T) {
+	doc, err := os.ReadFile("../docs/troubleshoot.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(lang string) string {
+		_, text, _ := strings.Cut(string(doc), "```"+lang+"\n")
+		text, _, ok := strings.Cut(text, "```\n")
+		if !ok {
+			t.Fatalf("no %s block", lang)
+		}
+		return text
+	}
+	_, line, ok := strings.Cut(block("sh"), " consent-trace ")
+	if !ok {
+		t.Fatal("no command line")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(file, []byte("version: \"1\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Fields(strings.Replace(line, "policy.yaml", file, 1))
+	for _, held := range []bool{true, false} {
+		if !held {
+			args = slices.DeleteFunc(args, func(a string) bool { return a == "--held" })
+		}
+		got, err := runTrace(args, block("html"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := block("text"); !held && got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		} else if held && (len(got) >= len(want) || !strings.Contains(got, "held <img>")) {
+			t.Errorf("with --held:\n%s", got)
+		}
+	}
+	for _, flag := range []string{"policy", "url", "grant", "held"} {
+		if caddycmd.Commands()["consent-trace"].Flags.Lookup(flag) == nil || !strings.Contains(string(doc), "| `--"+flag+"` |") {
+			t.Errorf("--%s is not documented, or does not exist", flag)
+		}
+	}
+}

@@ -60,7 +60,7 @@ type TraceEvent struct {
 	Unsure  bool   // Within is not known for sure
 
 	Attr     string // the attribute judged, "" for the text of an element
-	URL      string // resolved, or as written if it is no http or https address
+	URL      string // resolved, without its port; as written if it is no http or https address
 	Kind     policy.Kind
 	Decision policy.Decision
 	Why      string // of TraceDiverged

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,7 +19,9 @@ func FuzzTokenizer(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, r := range runs {
-		f.Add([]byte(r.Input), uint8(1))
+		if strings.Contains(r.Input, "<") {
+			f.Add([]byte(r.Input), uint8(1))
+		}
 	}
 	for _, s := range []string{
 		"<script><!--<script></script>--></script><a>", "<title></titlex></title/><a>", "<style></style\f><a>", "<textarea a=\"</textarea>\"><a>",
@@ -33,12 +36,44 @@ func FuzzTokenizer(f *testing.F) {
 				return // two readings; and a NUL the tokenizer replaces
 			}
 		}
+		if escapedLess.MatchString(low) {
+			return // see TestScriptEscapes
+		}
 		got := startTags(&Scanner{Every: true}, doc, int(size)+1)
 		want, ok := tokenize(doc)
 		if ok && strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%q in pieces of %d\nscanner   %q\ntokenizer %q", doc, int(size)+1, got, want)
 		}
 	})
+}
+
+// escapedLess matches where golang.org/x/net/html may leave escaped script text.
+var escapedLess = regexp.MustCompile(`(?s)<script.*<!--.*</?[^a-z/]`)
+
+// TestScriptEscapes: in escaped script text a '<' that begins neither "<script"
+// nor "</script" leaves it escaped (HTML standard, section 13.2.5.23). The
+// tokenizer of golang.org/x/net/html ends the escape there, html5lib's suite has
+// no such case.
+func TestScriptEscapes(t *testing.T) {
+	for in, want := range map[string]string{
+		"<script><!--<<script></script><a>":                      "script",
+		"<script><!--<!<script></script><a>":                     "script",
+		"<script><!--</<script></script><a>":                     "script",
+		"<script><!-- 1<2 <script></script><a>":                  "script",
+		"<script><!--<script></script <<script></script><a>":     "script",
+		"<script><!--<x<script></script></script><a>":            "script a",
+		"<script><!--<<</script><a>":                             "script a",
+		"<script><!--<<--><script></script><a>":                  "script a",
+		"<script><!--<script <</script></script><a>":             "script a",
+		"<script><!--<scripty></script><a>":                      "script a",
+		"<script><!--<script/></script></script><!--<script><a>": "script", // a comment to the end
+	} {
+		for size := 1; size <= len(in); size++ {
+			if got := strings.Join(startTags(&Scanner{Every: true}, []byte(in), size), " "); got != want {
+				t.Errorf("%s, pieces of %d: %s, want %s", in, size, got, want)
+			}
+		}
+	}
 }
 
 // tokenize returns the names of the start tags the tokenizer sees.

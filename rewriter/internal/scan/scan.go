@@ -101,7 +101,8 @@ type Scanner struct {
 	foreign  foreign
 
 	// Every asks for all start tags, end tags, comments and raw text. The zero
-	// value reports what may load something. Start may lie before the data then.
+	// value reports what may load something. The start of a long comment or tag may
+	// then lie before the data.
 	Every bool
 }
 

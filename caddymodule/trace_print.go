@@ -24,13 +24,15 @@ type tracePrinter struct {
 	events []rewriter.TraceEvent
 	lines  []int // where the lines of the document begin
 	out    bytes.Buffer
+
+	lastAt, lastCol int // the last place asked for
 }
 
 func (p *tracePrinter) add(ev rewriter.TraceEvent) { p.events = append(p.events, ev) }
 
 // print writes one line an event, in the order of the document.
 func (p *tracePrinter) print(heldOnly bool) {
-	p.lines = append(p.lines[:0], 0)
+	p.lines, p.lastCol = append(p.lines[:0], 0), 1
 	for i, c := range p.doc {
 		if c == '\n' {
 			p.lines = append(p.lines, i+1)
@@ -68,7 +70,12 @@ func held(ev rewriter.TraceEvent) bool {
 func (p *tracePrinter) place(at int64) (line, col int) {
 	n := min(int(max(at, 0)), len(p.doc))
 	line = sort.Search(len(p.lines), func(i int) bool { return p.lines[i] > n })
-	return line, utf8.RuneCount(p.doc[p.lines[line-1]:n]) + 1
+	from, before := p.lines[line-1], 0
+	if from <= p.lastAt && p.lastAt <= n {
+		from, before = p.lastAt, p.lastCol-1 // a page may be one line of megabytes
+	}
+	p.lastAt, p.lastCol = n, before+utf8.RuneCount(p.doc[from:n])+1
+	return line, p.lastCol
 }
 
 // indent puts judgements under the tag, and inner documents under the attribute
@@ -117,7 +124,11 @@ func (p *tracePrinter) text(ev rewriter.TraceEvent) string {
 	case rewriter.TraceURL:
 		s = fmt.Sprintf("%s %s: %s", attrName(ev), shortURL(ev.URL), p.decision(ev.Decision, ev.Kind.String()))
 	case rewriter.TraceCode:
-		s = fmt.Sprintf("code of %s: %s", attrName(ev), p.decision(ev.Decision, ev.Kind.String()))
+		s = "code"
+		if ev.Attr != "" {
+			s += " of " + attrName(ev)
+		}
+		s += ": " + p.decision(ev.Decision, ev.Kind.String())
 	case rewriter.TraceStub:
 		s = "stub of " + ev.Decision.Vendor.ID + " goes in here, for code that calls it"
 	case rewriter.TraceHeld:

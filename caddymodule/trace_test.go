@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,15 @@ func runTrace(args []string, page string) (string, error) {
 		policy: value("policy"), url: value("url"), grant: value("grant"), held: value("held") == "true", args: flags.Args(),
 	})
 	return out.String(), err
+}
+
+// A page of one long line takes time in proportion to its length.
+func TestTraceLongLine(t *testing.T) {
+	const n = 50000
+	out, err := runTrace(nil, strings.Repeat(`<b>ä</b>`, n))
+	if want := fmt.Sprintf("\n1:%-7d %7d  end tag </b>\n", 8*n-3, 9*n-4); err != nil || !strings.Contains(out, want) {
+		t.Errorf("%v: no %q in …%s", err, want, out[len(out)-300:])
+	}
 }
 
 // A page that is broken off is shown up to where that happens.

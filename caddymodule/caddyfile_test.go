@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the outcome of the adapt tests into testdata/adapt")
+var update = flag.Bool("update", false, "write the outcome of the adapt and trace tests into testdata")
 
 // TestAdapt compares what Caddyfiles become. A file holds a Caddyfile, a line of
 // dashes, and the JSON or the error; -update writes the latter.

@@ -101,6 +101,9 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 		}
 	}
 	c.wait = false
+	if rw.opts.Trace != nil {
+		rw.traceCandidate(data, e)
+	}
 	rw.spend(end - i)
 	rw.parseAttrs(data, e)
 	rw.judgeTag(data, e)
@@ -147,12 +150,18 @@ func (rw *Rewriter) candidateStyle(data []byte, e element) {
 	s := rw.newCSS()
 	_, rw.hits = s.scan(text, 0, true, len(text), rw.hits[:0])
 	for _, h := range rw.hits {
+		if rw.opts.Trace != nil {
+			rw.traceAt(e.end+h.start, "")
+		}
 		if d := rw.judgeLongCSS(text[h.start:h.end], h.cut); d.Action == policy.Block {
 			rw.report.decision(d, policy.Style)
 			rw.insert(e.end+h.start, cssPrefix)
 		}
 	}
 	if bytes.ContainsAny(text, "&<") {
+		if rw.opts.Trace != nil {
+			rw.traceAt(e.end, "")
+		}
 		if d := rw.blockedCSS(textContent(text)); d.Action == policy.Block {
 			rw.parseAttrs(data, e)
 			rw.holdStyle(data, e, d)

@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"reflect"
 	"slices"
@@ -157,6 +158,25 @@ func FuzzProgress(f *testing.F) {
 			}
 		}
 		_ = rw.Close()
+	})
+}
+
+// FuzzTrace: a document comes out the same, or is refused the same, whether or not
+// somebody watches.
+func FuzzTrace(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, doc []byte, size uint16) {
+		o := Options{}
+		if size%2 == 1 {
+			o = Options{MaxHold: minHold, MaxInline: minHold}
+			doc = bytes.Replace(doc, []byte(" "), bytes.Repeat([]byte(" x"), minHold), 1) // a long tag, perhaps
+		}
+		want, r, ok := tryRewriteWith(o, doc, int(size), testPage(denied()))
+		o.Trace = func(TraceEvent) {}
+		got, tr, ok2 := tryRewriteWith(o, doc, int(size), testPage(denied()))
+		if ok != ok2 || !bytes.Equal(want, got) || ok && fmt.Sprint(*r) != fmt.Sprint(*tr) {
+			t.Errorf("in:       %q\nuntraced: %q %v\ntraced:   %q %v", doc, want, r, got, tr)
+		}
 	})
 }
 

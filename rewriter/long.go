@@ -90,6 +90,9 @@ func (rw *Rewriter) enterLong(data []byte, begin int) {
 		return
 	}
 	rw.report.Overlong++
+	if rw.opts.Trace != nil {
+		rw.traceLong(data, begin)
+	}
 	nameEnd := scan.NameEnd(data, begin+1)
 	if nameEnd-begin > rw.opts.MaxHold {
 		rw.err = ErrTangled // nobody knows what element this is
@@ -217,6 +220,10 @@ func (rw *Rewriter) longAttr(data []byte, a scan.Attr) {
 		d = rw.unsure()
 		if r == roleURL && (k == policy.Image || k == policy.Media) && scan.HasPrefixFold(trimControl(data[a.Val:a.ValEnd]), "data:") {
 			d = allowed
+		}
+		if rw.opts.Trace != nil {
+			rw.traceAt(a.Name, string(name))
+			rw.traceURL(data[a.Val:a.ValEnd], nil, d, k)
 		}
 	} else {
 		d, ok = rw.judgeAttr(data, e, &a, r, k)

@@ -31,6 +31,9 @@ func (rw *Rewriter) nest(doc []byte) (child *Rewriter, clean bool) {
 	scratch := c.base.scratch
 	c.base = rw.base
 	c.base.scratch, c.base.set = scratch, false
+	if rw.opts.Trace != nil {
+		c.trace.outer = rw.traceOuter()
+	}
 	c.run(doc, true)
 	rw.work += c.looked()
 	for _, n := range c.report.Counts {
@@ -169,7 +172,11 @@ func (rw *Rewriter) judgeLongCSS(u []byte, cut bool) policy.Decision {
 	if u = trimControl(u); scan.HasPrefixFold(u, "data:") && inertData(u[len("data:"):min(len(u), 64)], policy.Style) {
 		return allowed
 	}
-	return rw.unsure()
+	d := rw.unsure()
+	if rw.opts.Trace != nil {
+		rw.traceURL(u, nil, d, policy.Style)
+	}
+	return d
 }
 
 func (rw *Rewriter) judgeCSS(u []byte) policy.Decision {
@@ -194,6 +201,9 @@ func (rw *Rewriter) styleText(data []byte) {
 	from := rw.cssPos
 	rw.cssPos, rw.hits = rw.css.scan(data[:end], from, rw.scan.Last, rw.opts.MaxHold, rw.hits[:0])
 	for _, h := range rw.hits {
+		if rw.opts.Trace != nil {
+			rw.traceAt(h.start, "")
+		}
 		d := rw.judgeLongCSS(data[h.start:h.end], h.cut)
 		rw.report.decision(d, policy.Style)
 		if d.Action == policy.Block {
@@ -219,6 +229,9 @@ func (rw *Rewriter) parsedStyle(data []byte, end int) {
 	text := data[h.text:min(end, h.text+rw.opts.MaxInline)]
 	if !bytes.ContainsAny(text, "&<") {
 		return
+	}
+	if rw.opts.Trace != nil {
+		rw.traceAt(h.text, "")
 	}
 	d := rw.unsure()
 	if !long {

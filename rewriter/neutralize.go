@@ -154,6 +154,9 @@ func (rw *Rewriter) hold(data []byte, e element, d policy.Decision, typ string) 
 	if rw.held.Vendor == nil {
 		rw.held = d
 	}
+	if rw.opts.Trace != nil {
+		rw.traceHeld(e, d)
+	}
 	vendor, category := Unclassified, "none"
 	if d.Vendor != nil {
 		vendor = d.Vendor.ID
@@ -176,6 +179,9 @@ func (rw *Rewriter) hold(data []byte, e element, d policy.Decision, typ string) 
 func (rw *Rewriter) judgeAttr(data []byte, e element, a *scan.Attr, r role, k policy.Kind) (d policy.Decision, ok bool) {
 	raw := data[a.Val:a.ValEnd]
 	rw.work += len(raw)
+	if rw.opts.Trace != nil {
+		rw.traceAt(a.Name, string(data[a.Name:a.NameEnd]))
+	}
 	if r == roleStyle {
 		return rw.styleAttr(raw, a)
 	}
@@ -237,6 +243,9 @@ func (rw *Rewriter) judgeCode(code []byte, e element) (policy.Decision, bool) {
 	code = rw.readable(code)
 	d, calls := rw.page.Bound.Inline(code, rw.calls[:0])
 	rw.calls = calls
+	if rw.opts.Trace != nil {
+		rw.traceCode(d, policy.Inline)
+	}
 	if e.stubs && d.Action == policy.Allow {
 		// A stub next to the element would change the page's structure where
 		// style sheets may count children; the next script is early enough.
@@ -264,17 +273,23 @@ var allowed = policy.Decision{Action: policy.Allow, Reason: policy.Data, Categor
 func (rw *Rewriter) judgeURL(u []byte, k policy.Kind) policy.Decision {
 	rw.work += len(u)
 	var loc policy.Location
+	var d policy.Decision
 	switch rw.base.resolve(u, &loc) {
 	case urlNet:
-		return rw.page.Bound.Resource(k, loc)
+		d = rw.page.Bound.Resource(k, loc)
 	case urlEmpty, urlLocal:
 		return allowed
 	case urlData:
-		return rw.judgeData(u, k)
+		d = rw.judgeData(u, k)
 	case urlScript:
-		return rw.judgeScriptURL(u, k)
+		d = rw.judgeScriptURL(u, k)
+	default:
+		d = rw.unsure()
 	}
-	return rw.unsure()
+	if rw.opts.Trace != nil {
+		rw.traceURL(u, &loc, d, k)
+	}
+	return d
 }
 
 // unsure is the decision about what could not be judged: it is held, unless
@@ -401,6 +416,10 @@ func (rw *Rewriter) baseHref(data []byte, a *scan.Attr) bool {
 	// As for a connection: whatever path a reference adds.
 	loc.Path, loc.Query = rootPath, nil
 	d := rw.page.Bound.Resource(policy.Hint, loc)
+	if rw.opts.Trace != nil {
+		rw.traceAt(a.Name, "href")
+		rw.traceURL(nil, &loc, d, policy.Hint)
+	}
 	if d.Action != policy.Block || d.Vendor == nil {
 		return false
 	}

@@ -35,6 +35,9 @@ type Options struct {
 	// held to judge it; default 64 KiB, at least 1 KiB. A loader behind them is
 	// not seen.
 	MaxInline int
+	// Trace, if set, is told what is seen in a document and how it is judged. It
+	// is for people who look for the reason of a decision: it costs time.
+	Trace func(TraceEvent)
 }
 
 // A Page says whose document is rewritten.
@@ -93,6 +96,7 @@ type Rewriter struct {
 	pos    []int
 	long   longTag
 	cand   candidates
+	trace  tracer
 }
 
 // An edit inserts ins[from:to] in front of the input byte at pos.
@@ -124,6 +128,9 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.inCSS, rw.held = false, policy.Decision{}
 	rw.sent, rw.cssPos, rw.work = 0, 0, 0
 	rw.inline, rw.css, rw.long, rw.cand = inlineHold{}, cssScanner{}, longTag{}, candidates{}
+	if rw.opts.Trace != nil {
+		rw.trace, rw.scan.Every = tracer{}, true
+	}
 }
 
 // Release lets go of the document and of what it pointed to. The Rewriter can
@@ -236,6 +243,9 @@ func (rw *Rewriter) keep(data []byte, hold int) {
 func (rw *Rewriter) run(data []byte, eof bool) (hold int) {
 	for rw.err == nil {
 		ev := rw.scan.Next(data, eof)
+		if rw.opts.Trace != nil {
+			rw.traceEvent(data, ev)
+		}
 		if rw.long.on && !rw.scan.Long {
 			rw.long = longTag{} // the tag was none: its end lay inside it
 		}
@@ -250,9 +260,10 @@ func (rw *Rewriter) run(data []byte, eof bool) (hold int) {
 		case scan.StartTag, scan.OpenTag:
 			rw.startTag(data, ev == scan.OpenTag)
 		case scan.RawText:
-			if rw.scan.Elem == scan.Style {
+			switch rw.scan.Elem {
+			case scan.Style:
 				rw.styleText(data)
-			} else {
+			case scan.Script:
 				rw.scriptText(data)
 			}
 		case scan.More, scan.Done:

@@ -89,6 +89,9 @@ func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, sou
 		if len(trimControl(v)) == 0 {
 			continue
 		}
+		if rw.opts.Trace != nil {
+			rw.traceAt(a.Name, string(name))
+		}
 		if v := rw.judgeURL(v, policy.Script); !ok || v.Action == policy.Block && d.Action != policy.Block {
 			d, ok = v, true
 		}
@@ -248,6 +251,10 @@ func (rw *Rewriter) judgeInline(data []byte, h *inlineHold, text []byte) policy.
 			d, rw.calls = rw.page.Bound.Inline(textContent(text), rw.calls[:0])
 		}
 	}
+	if rw.opts.Trace != nil {
+		rw.traceAt(h.text, "")
+		rw.traceCode(d, kind)
+	}
 	if d.Vendor != nil || d.Action == policy.Block {
 		rw.report.decision(d, kind)
 	}
@@ -389,6 +396,9 @@ func (rw *Rewriter) stub(pos int, v *policy.Vendor, data []byte, nonce *scan.Att
 		return
 	}
 	rw.stubs = append(rw.stubs, v)
+	if rw.opts.Trace != nil {
+		rw.traceStub(pos, v)
+	}
 	rw.insert(pos, "<script ")
 	if nonce != nil && !nonce.Open {
 		end := nonce.ValEnd

@@ -1,10 +1,12 @@
 package rewriter
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/consentgate/consentgate/rewriter/internal/html5lib"
 )
 
 // idioms are the ways in which real pages load things, in the words of the
@@ -38,7 +40,7 @@ var idioms = expand([]string{
 // once wrong documents, real markup, and what html5lib tests tokenizers with.
 func seeds(f *testing.F) {
 	f.Helper()
-	for i, set := range [][]string{hostile, inertDocs, regressions, idioms, html5lib(f)} {
+	for i, set := range [][]string{hostile, inertDocs, regressions, idioms, tokenizerInputs(f)} {
 		for _, s := range set {
 			f.Add([]byte(s), uint16(3+2*i))
 		}
@@ -56,26 +58,21 @@ func seeds(f *testing.F) {
 	}
 }
 
-// html5lib returns inputs of html5lib's tokenizer tests. Of the file that tries
+// tokenizerInputs returns inputs of html5lib's tokenizer tests. Of the file that tries
 // every byte in every state it returns a few, of those on references none: they
 // have targets of their own.
-func html5lib(tb testing.TB) (inputs []string) {
+func tokenizerInputs(tb testing.TB) (inputs []string) {
 	tb.Helper()
-	for name, step := range map[string]int{
+	runs, err := html5lib.Runs("internal/scan/testdata/html5lib")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	steps := map[string]int{
 		"contentModelFlags": 1, "domjs": 1, "escapeFlag": 1, "pendingSpecChanges": 1, "test1": 1, "test2": 1, "test3": 10, "test4": 1,
-	} {
-		b, err := os.ReadFile("internal/scan/testdata/html5lib/" + name + ".test")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		var file struct {
-			Tests []struct{ Input string }
-		}
-		if err := json.Unmarshal(b, &file); err != nil {
-			tb.Fatalf("%s: %v", name, err)
-		}
-		for i := 0; i < len(file.Tests); i += step {
-			inputs = append(inputs, file.Tests[i].Input)
+	}
+	for i, r := range runs {
+		if step := steps[strings.TrimSuffix(r.File, ".test")]; step > 0 && i%step == 0 {
+			inputs = append(inputs, r.Input)
 		}
 	}
 	if len(inputs) < 300 {

@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/nlnwa/whatwg-url/url"
 
@@ -43,7 +44,8 @@ func (b *baseURL) reset(scheme, host, path string) {
 	if path == "" || path[0] != '/' {
 		path = "/" + path
 	}
-	b.scheme, b.host, b.path, b.set = scheme, hostOnly(host), path, false
+	// A browser may ask for "site.test.", and other clients for "Site.TEST".
+	b.scheme, b.host, b.path, b.set = scheme, trimDot(strings.ToLower(hostOnly(host))), path, false
 	b.authority, b.full = host, ""
 }
 

@@ -7,8 +7,42 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/consentgate/consentgate/consent"
 	"github.com/consentgate/consentgate/policy"
 )
+
+// The page's own host, however the request spells it, is the host of what the
+// page names without one.
+func TestOwnHostSpellings(t *testing.T) {
+	for _, host := range []string{"site.test", "site.test:8443", "site.test.", "Site.TEST", "SITE.test.:8443"} {
+		var b baseURL
+		b.reset("https", host, "/dir/page.html")
+		for _, ref := range []string{"a.js", "/a.js", "?q", "../b.js"} {
+			var loc policy.Location
+			if kind := b.resolve([]byte(ref), &loc); kind != urlNet || string(loc.Host) != "site.test" {
+				t.Errorf("%s on %s: %s", ref, host, loc.Host)
+			}
+		}
+		var out bytes.Buffer
+		p := testPage(policyOf(t, "version: \"1\"\nunknown: block\n"))
+		p.Host = host
+		rw := New(Options{})
+		rw.Reset(&out, p)
+		const in = `<script src="/app.js"></script><img src="a.png"><link rel=stylesheet href="../s.css">`
+		if err := writeCut(rw, []byte(in), nil); err != nil || out.String() != in {
+			t.Errorf("on %s the site's own resources are held: %s %v", host, out.String(), err)
+		}
+	}
+}
+
+func policyOf(t *testing.T, text string) policy.Bound {
+	t.Helper()
+	p, err := policy.Parse("policy.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Bind(consent.State{}, testHost)
+}
 
 func TestResolve(t *testing.T) {
 	var b baseURL

@@ -3,7 +3,8 @@
 //
 //	consentgate run --config Caddyfile
 //
-// Its subcommands and flags are Caddy's.
+// Its subcommands and flags are Caddy's, and consent-trace, which shows what is
+// held in a page and why.
 package main
 
 import (

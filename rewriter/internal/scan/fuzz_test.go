@@ -2,30 +2,25 @@ package scan
 
 import (
 	"bytes"
-	"encoding/json"
-	"os"
-	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/html"
+
+	"github.com/consentgate/consentgate/rewriter/internal/html5lib"
 )
 
 // FuzzTokenizer: where a document has one reading, the scanner sees the start
 // tags that golang.org/x/net/html's tokenizer sees, in whatever pieces it comes.
 func FuzzTokenizer(f *testing.F) {
-	files, _ := filepath.Glob("testdata/html5lib/*.test")
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		var file html5libFile
-		if err := json.Unmarshal(b, &file); err != nil {
-			f.Fatal(err)
-		}
-		for _, c := range file.Tests {
-			f.Add([]byte(c.Input), uint8(1))
+	runs, err := html5lib.Runs("testdata/html5lib")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, r := range runs {
+		if strings.Contains(r.Input, "<") {
+			f.Add([]byte(r.Input), uint8(1))
 		}
 	}
 	for _, s := range []string{
@@ -41,12 +36,44 @@ func FuzzTokenizer(f *testing.F) {
 				return // two readings; and a NUL the tokenizer replaces
 			}
 		}
-		got := startTags(&Scanner{every: true}, doc, int(size)+1)
+		if escapedLess.MatchString(low) {
+			return // see TestScriptEscapes
+		}
+		got := startTags(&Scanner{Every: true}, doc, int(size)+1)
 		want, ok := tokenize(doc)
 		if ok && strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%q in pieces of %d\nscanner   %q\ntokenizer %q", doc, int(size)+1, got, want)
 		}
 	})
+}
+
+// escapedLess matches where golang.org/x/net/html may leave escaped script text.
+var escapedLess = regexp.MustCompile(`(?s)<script.*<!--.*</?[^a-z/]`)
+
+// TestScriptEscapes: in escaped script text a '<' that begins neither "<script"
+// nor "</script" leaves it escaped (HTML standard, section 13.2.5.23). The
+// tokenizer of golang.org/x/net/html ends the escape there, html5lib's suite has
+// no such case.
+func TestScriptEscapes(t *testing.T) {
+	for in, want := range map[string]string{
+		"<script><!--<<script></script><a>":                      "script",
+		"<script><!--<!<script></script><a>":                     "script",
+		"<script><!--</<script></script><a>":                     "script",
+		"<script><!-- 1<2 <script></script><a>":                  "script",
+		"<script><!--<script></script <<script></script><a>":     "script",
+		"<script><!--<x<script></script></script><a>":            "script a",
+		"<script><!--<<</script><a>":                             "script a",
+		"<script><!--<<--><script></script><a>":                  "script a",
+		"<script><!--<script <</script></script><a>":             "script a",
+		"<script><!--<scripty></script><a>":                      "script a",
+		"<script><!--<script/></script></script><!--<script><a>": "script", // a comment to the end
+	} {
+		for size := 1; size <= len(in); size++ {
+			if got := strings.Join(startTags(&Scanner{Every: true}, []byte(in), size), " "); got != want {
+				t.Errorf("%s, pieces of %d: %s, want %s", in, size, got, want)
+			}
+		}
+	}
 }
 
 // tokenize returns the names of the start tags the tokenizer sees.
@@ -104,20 +131,13 @@ func TestForeign(t *testing.T) {
 // FuzzTree: where a document has one reading, every element of golang.org/x/net's
 // tree that may load something was seen by the scanner, with scripting on and off.
 func FuzzTree(f *testing.F) {
-	files, _ := filepath.Glob("testdata/html5lib/*.test")
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		var file html5libFile
-		if err := json.Unmarshal(b, &file); err != nil {
-			f.Fatal(err)
-		}
-		for i, c := range file.Tests {
-			if i%4 == 0 {
-				f.Add([]byte(c.Input), uint8(2))
-			}
+	runs, err := html5lib.Runs("testdata/html5lib")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, r := range runs {
+		if i%4 == 0 {
+			f.Add([]byte(r.Input), uint8(2))
 		}
 	}
 	for _, s := range []string{
@@ -128,7 +148,7 @@ func FuzzTree(f *testing.F) {
 		f.Add([]byte(s), uint8(4))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte, size uint8) {
-		s := &Scanner{every: true}
+		s := &Scanner{Every: true}
 		seen := map[string]int{}
 		for _, name := range startTags(s, doc, int(size)+1) {
 			seen[name]++

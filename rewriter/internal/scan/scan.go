@@ -32,6 +32,11 @@ const (
 	// RawText: [Start, End) is a piece of the text of Elem, a script or style
 	// element; Last on its last piece.
 	RawText
+	// EndTag and Comment are reported only to those who ask for every event.
+	// Comment is a comment, a declaration, an instruction or a CDATA section. With
+	// Open the input ended inside.
+	EndTag
+	Comment
 
 	again // nothing to report yet
 )
@@ -77,6 +82,7 @@ type Scanner struct {
 	// Diverged: from DivergedAt on the readings of this document may differ.
 	Diverged   bool
 	DivergedAt int
+	Cause      Cause
 	// InTemplate counts open template elements.
 	InTemplate int
 	// InNoscript: the scanner stands inside noscript.
@@ -102,7 +108,11 @@ type Scanner struct {
 	sel      bool
 	frameset bool
 	foreign  foreign
-	every    bool // report every start tag, for tests
+
+	// Every asks for all start tags, end tags, comments and raw text. The zero
+	// value reports what may load something. The start of a long comment or tag may
+	// then lie before the data.
+	Every bool
 }
 
 // Foreign reports whether the scanner stands inside svg or math, or may do so.
@@ -203,9 +213,9 @@ func (s *Scanner) need(hold int, eof bool) Event {
 }
 
 // diverge notes that readings part at offset at.
-func (s *Scanner) diverge(at int) {
+func (s *Scanner) diverge(at int, why Cause) {
 	if !s.Diverged {
-		s.Diverged, s.DivergedAt = true, at
+		s.Diverged, s.DivergedAt, s.Cause = true, at, why
 	}
 }
 
@@ -246,8 +256,9 @@ func (s *Scanner) data(data []byte, eof bool) Event {
 				}
 				s.begin, s.pos, s.mode, s.tag, s.Flags, s.Long = i, i+2, inTag, inName, 0, false
 				return again
-			case c == '>':
+			case c == '>': // no token at all
 				s.pos = i + 3
+				return s.seen(Comment, i, i+3)
 			default:
 				s.begin, s.pos, s.mode = i, i+2, inBogus
 				return again
@@ -291,7 +302,7 @@ func (s *Scanner) declaration(data []byte, i int, eof bool) Event {
 		if s.foreign.inForeign() {
 			s.pos, s.mode = i+2+len(section), inCDATA
 		} else {
-			s.diverge(i)
+			s.diverge(i, ByForeign)
 		}
 	default:
 		s.mode = inBogus
@@ -325,7 +336,7 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 		// With scripting on, noscript ends here whatever the tag says.
 		if at := indexEndTag(data, max(s.begin+1, from-len(noscriptEnd)), i, "noscript"); at >= 0 {
 			s.Work += i - from
-			s.diverge(s.begin)
+			s.diverge(s.begin, ByNoscript)
 			s.pos, s.mode, s.InNoscript = at, inData, false
 			return again
 		}
@@ -347,15 +358,18 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 		if s.end {
 			s.endTag(s.long.name[:s.long.n])
 			s.Long = false
-			return again
+			return s.seen(EndTag, s.Start, s.End)
 		}
 	} else {
 		if data[s.Start+1] == '/' {
 			s.endTag(data[s.Start+2 : NameEnd(data[:s.End], s.Start+2)])
-			return again
+			return s.seen(EndTag, s.Start, s.End)
 		}
 		s.NameEnd = NameEnd(data[:s.End], s.Start+1)
 		s.Elem = ElemOf(data[s.Start+1 : s.NameEnd])
+		if s.Flags != 0 && s.Elem == Other {
+			s.reread(data)
+		}
 	}
 	if !ok {
 		return OpenTag
@@ -372,7 +386,7 @@ func (s *Scanner) ghostEnd(data []byte, from, to int) {
 		return
 	}
 	if at := indexEndTag(data, from+1, to, rawEnd[s.ghost]); at >= 0 {
-		s.diverge(at)
+		s.diverge(at, ByEmpty)
 	}
 }
 
@@ -409,7 +423,7 @@ func (s *Scanner) startTag(data []byte) Event {
 		if s.Flags == flagFollow && !s.Long && !follows(data[s.Start+1:s.NameEnd]) {
 			s.Flags = 0
 		}
-		if s.Flags == 0 && !s.Long && !s.every && !s.foreign.active() {
+		if s.Flags == 0 && !s.Long && !s.Every && !s.foreign.active() {
 			return again
 		}
 		return StartTag

@@ -170,7 +170,7 @@ func (s *Scanner) quickStart(data []byte, i int) (ev Event, ok bool) {
 
 // quickEnd is quickStart for an end tag without attributes.
 func (s *Scanner) quickEnd(data []byte, i int) bool {
-	if s.InNoscript || s.ghost != Other {
+	if s.InNoscript || s.ghost != Other || s.Every {
 		return false
 	}
 	nameEnd := i + 3
@@ -240,15 +240,30 @@ func (s *Scanner) quickAttrs(b []byte, i int, record bool) (end int, ok bool) {
 		}
 		if record {
 			attrs = append(attrs, a)
-			continue
-		}
-		switch f := attrFlag[b[a.Name]]; {
-		case f == 0:
-		case f == flagFollow && mayRun(b[a.Name:a.NameEnd], b[a.Val:a.ValEnd]), f != flagFollow && loadsAnywhere(b[a.Name:a.NameEnd]):
-			s.Flags |= f
+		} else {
+			s.Flags |= flag(b, a)
 		}
 	}
 	return 0, false
+}
+
+// flag returns the flag of an attribute, 0 if it loads nothing.
+func flag(b []byte, a Attr) uint8 {
+	f := attrFlag[b[a.Name]]
+	if f == 0 || f == flagFollow && !mayRun(b[a.Name:a.NameEnd], b[a.Val:a.ValEnd]) || f != flagFollow && !loadsAnywhere(b[a.Name:a.NameEnd]) {
+		return 0
+	}
+	return f
+}
+
+// reread makes the flags of a complete tag that came in pieces those that it would
+// have had in one: the walk knows nothing but how names begin.
+func (s *Scanner) reread(data []byte) {
+	s.Flags = 0
+	s.Attrs, s.HasAttrs = Attrs(s.Attrs[:0], data[:s.End], s.NameEnd), true
+	for i := range s.Attrs {
+		s.Flags |= flag(data, s.Attrs[i])
+	}
 }
 
 // loadsAnywhere reports whether an attribute of this name may load something on

@@ -19,7 +19,7 @@ func (s *Scanner) text(from, to int, last bool) Event {
 	if last {
 		s.mode = inData
 	}
-	if s.raw != Script && s.raw != Style || from == to && !last {
+	if s.raw != Script && s.raw != Style && !s.Every || from == to && !last {
 		return again
 	}
 	return RawText
@@ -53,7 +53,7 @@ func (s *Scanner) endAt(data []byte, i int, eof bool) endKind {
 	if s.ghost != Other {
 		switch endTagIs(rest, rawEnd[s.ghost], eof) {
 		case ownEnd:
-			s.diverge(i)
+			s.diverge(i, ByEmpty)
 		case unknown:
 			return unknown
 		}
@@ -103,11 +103,11 @@ func (s *Scanner) rawText(data []byte, eof bool) Event {
 		switch s.endAt(data, i, eof) {
 		case ownEnd:
 			if s.inSection(data, from, i); s.cdata == 1 {
-				s.diverge(i) // the section goes on in the other reading
+				s.diverge(i, s.cause()) // the section goes on in the other reading
 			}
 			return s.text(from, i, true)
 		case parted:
-			s.diverge(i)
+			s.diverge(i, ByNoscript)
 			s.InNoscript = false
 			return s.text(from, i, true)
 		case unknown:
@@ -157,7 +157,7 @@ func (s *Scanner) markup(data []byte, i int) {
 		return
 	}
 	if isLetter(c) || c == '/' || c == '!' || c == '?' {
-		s.diverge(i)
+		s.diverge(i, s.cause())
 	}
 }
 
@@ -205,11 +205,11 @@ func (s *Scanner) script(data []byte, eof bool) Event {
 			i += len("</script") - 1
 		case k == ownEnd:
 			if s.inSection(data, from, i); s.cdata == 1 {
-				s.diverge(i) // as in rawText
+				s.diverge(i, s.cause()) // as in rawText
 			}
 			return s.text(from, i, true)
 		case k == parted:
-			s.diverge(i)
+			s.diverge(i, ByNoscript)
 			s.InNoscript = false
 			return s.text(from, i, true)
 		case s.ambiguous() && !s.Diverged:
@@ -305,7 +305,7 @@ func (s *Scanner) section(data []byte, eof bool) Event {
 		to = len(data)
 	}
 	if n := bytes.IndexAny(data[from:to], "<>"); n >= 0 && (end < 0 || from+n < end-1) {
-		s.diverge(from + n)
+		s.diverge(from+n, BySection)
 	}
 	return s.skipped(data, from, end, 2, eof)
 }
@@ -320,9 +320,9 @@ func (s *Scanner) skipped(data []byte, from, end, keep int, eof bool) Event {
 		}
 		if at := indexEndTag(data, from, to, "noscript"); at >= 0 {
 			s.Work += to - from
-			s.diverge(at)
+			s.diverge(at, ByNoscript)
 			s.pos, s.mode, s.InNoscript = at, inData, false
-			return again
+			return s.seen(Comment, s.begin, at)
 		}
 		keep = max(keep, len(noscriptEnd))
 	}
@@ -332,11 +332,15 @@ func (s *Scanner) skipped(data []byte, from, end, keep int, eof bool) Event {
 	if end >= 0 {
 		s.ghostEnd(data, from, end)
 		s.pos, s.mode = end, inData
-		return again
+		return s.seen(Comment, s.begin, end)
 	}
 	s.ghostEnd(data, from, len(data))
 	if eof {
 		s.Open = true
+		if s.Every {
+			s.pos, s.mode = len(data), inData
+			return s.seen(Comment, s.begin, len(data))
+		}
 		return s.need(len(data), eof)
 	}
 	s.pos = max(from, len(data)-keep)

@@ -87,7 +87,7 @@ var families = func() []family {
 		{"escaped path", "", `<img src="` + strings.Repeat(`\%`, 30<<10) + `">`, "", 0},
 		{"escaped paths as long as are parsed", "", `<img src="` + strings.Repeat(`\%`, maxSlow/2) + `">`, "", 0},
 		{"users as long as are parsed", "", `<img src="https://` + strings.Repeat(`@`, 35) + `x.test/"><img src="//` + strings.Repeat("a", maxSlow/2-20) + `@x.test">`, "", 0},
-		{"hosts as long as are parsed", "", `<img src="https://` + strings.Repeat(`Ⅷ.`, 1000) + `/">`, "", 0},
+		{"hosts as long as are parsed", "", `<img src="https://` + strings.Repeat(`Ⅷ.`, 400) + `/">`, "", 0},
 		{"long base", `<base href="/` + strings.Repeat("a/", 30<<10) + `">`, `<img src=x>`, "", 0},
 		{"base as long as counts", `<base href="/` + strings.Repeat("a/", maxBase/2-20) + `">`, `<img src=x>`, "", 0},
 		{"addresses of a ping", "", `<a ping="` + strings.Repeat("/a ", 20<<10) + `">`, "", 0},

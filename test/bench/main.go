@@ -13,6 +13,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -36,15 +37,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
 	b := bench{dir: dir, rounds: *rounds, time: *each}
 	if *pgo {
 		err = b.compareProfiled()
 	} else {
 		err = b.table()
 	}
-	if err != nil {
-		log.Fatal(err) //nolint:gocritic // what is left in the temporary folder is small
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		log.Fatal(err)
 	}
 }
 

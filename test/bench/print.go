@@ -76,8 +76,9 @@ func find(list []*result, name string) *result {
 // columns writes a table to standard output.
 func columns(head string, rows func(row func(format string, a ...any))) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, head)
-	rows(func(format string, a ...any) { fmt.Fprintf(w, format+"\n", a...) })
+	row := func(format string, a ...any) { _, _ = fmt.Fprintf(w, format+"\n", a...) }
+	row("%s", head)
+	rows(row)
 	_ = w.Flush()
 }
 

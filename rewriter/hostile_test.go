@@ -53,23 +53,26 @@ func documents(names ...string) (docs []string) {
 
 var (
 	// hostileCases load or run something blocked in at least one parser.
-	hostileCases = caseFiles("hostile")
-	hostile      = documents("hostile")
+	hostileCases = caseFiles("hostile", "parser", "sinks", "urls", "vendors")
+	hostile      = documents("hostile", "parser", "sinks", "urls", "vendors")
 
-	// inertDocs mention vendors in ways that nobody loads or runs, or load nothing
+	// inertCases mention vendors in ways that nobody loads or runs, or load nothing
 	// that is blocked: they must leave as they came.
-	inertDocs = documents("inert")
+	inertCases = caseFiles("inert", "lookalikes", "ordinary")
 )
 
 var sizes = []int{0, 1, 2, 3, 7, 64, 4096}
 
 func TestHostile(t *testing.T) {
 	for _, c := range hostileCases {
+		if c.Charset != "" || c.Plain {
+			continue // the oracle knows UTF-8 and secure pages only
+		}
 		in := string(c.Document(""))
 		// What the oracle, one reading of one parser, does not see, preload
 		// scanners or older browsers do.
 		if blind := len(live([]byte(in), denied(), true)) == 0 && len(live([]byte(in), denied(), false)) == 0; blind != c.Blind {
-			t.Errorf("the oracle sees nothing live: %v; the case says: %v: %s", blind, c.Blind, in)
+			t.Errorf("%s.txt:%d: the oracle sees nothing live: %v; the case says: %v: %.300s", c.File, c.Line, blind, c.Blind, in)
 		}
 		whole, _ := rewrite(t, []byte(in), 0, testPage(denied()))
 		for _, size := range sizes[1:] {
@@ -82,7 +85,7 @@ func TestHostile(t *testing.T) {
 				t.Errorf("scripting %v: live: %s\nin:  %s\nout: %s", scripting, l, in, whole)
 			}
 		}
-		if got := restore(whole); string(got) != in {
+		if got := restore(whole); string(got) != in && !usesOurWords([]byte(in)) {
 			t.Errorf("in:       %s\nout:      %s\nrestored: %s", in, whole, got)
 		}
 		if bytes.Equal(whole, []byte(in)) {
@@ -99,10 +102,19 @@ func TestHostile(t *testing.T) {
 }
 
 func TestInert(t *testing.T) {
-	for _, in := range inertDocs {
+	for _, c := range inertCases {
+		in := string(c.Document(""))
+		p := testPage(denied())
+		p.Charset = strings.TrimPrefix(c.Charset, "none")
+		whole, _ := rewrite(t, []byte(in), 0, p)
 		for _, size := range sizes {
-			if out, r := rewrite(t, []byte(in), size, testPage(denied())); string(out) != in {
-				t.Errorf("size %d: changed\nin:  %q\nout: %q\n%+v", size, in, out, r.Counts)
+			out, r := rewrite(t, []byte(in), size, p)
+			if !bytes.Equal(out, whole) {
+				t.Errorf("size %d differs\nin:    %.300q\nwhole: %.300q\nout:   %.300q", size, in, whole, out)
+			}
+			// Stubs for code that calls a vendor change nothing that is there.
+			if same := string(stubPattern.ReplaceAll(out, nil)) == in; same != (c.Over == "") {
+				t.Errorf("size %d: unchanged: %v\nin:  %.300q\nout: %.300q\n%+v", size, same, in, out, r.Counts)
 				break
 			}
 		}

@@ -279,6 +279,9 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		}, u)
 	}
 	u = trimControl(u)
+	if k == policy.Style && bytes.HasPrefix(u, []byte(cssPrefix)) {
+		return allowed // held already: what follows the prefix is a fragment
+	}
 	comma := bytes.IndexByte(u, ',')
 	if comma < 0 {
 		return allowed

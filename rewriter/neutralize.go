@@ -263,6 +263,9 @@ func attrRole(e scan.Elem, name []byte) (role, policy.Kind) {
 	}
 	var low [12]byte
 	if len(name) > len(low) {
+		if scan.EqualFold(name, "attributionsrc") {
+			return roleURLs, policy.Hint // asked in the background, with the element's own source
+		}
 		return noRole, 0
 	}
 	for i, c := range name {

@@ -31,6 +31,8 @@ type Case struct {
 	// Costs says why a live case loses something allowed when the blocked thing
 	// is held, "" if it must not.
 	Costs string
+	// Over says why an inert case is held all the same, "" if it must not.
+	Over string
 	// Blind says that the reference parser of the rewriter's own tests sees
 	// nothing live in the case.
 	Blind bool
@@ -39,7 +41,9 @@ type Case struct {
 	// Charset is what Content-Type says; "" for utf-8, "none" for nothing at all.
 	Charset string
 	Plain   bool          // the page is served over plain HTTP
+	NoJS    bool          // JavaScript is off
 	Names   bool          // what counts is which names the browser looks up
+	Shot    bool          // worth a picture, where pictures are taken
 	Wait    time.Duration // how much longer than usual Chromium may take to fetch
 
 	doc string
@@ -113,6 +117,8 @@ func (c *Case) set(key string) error {
 		c.Idle = value
 	case "costs":
 		c.Costs = value
+	case "over":
+		c.Over = value
 	case "charset":
 		c.Charset = value
 	case "blind":
@@ -121,6 +127,10 @@ func (c *Case) set(key string) error {
 		c.Refused = true
 	case "plain":
 		c.Plain = true
+	case "shot":
+		c.Shot = true
+	case "scriptless":
+		c.NoJS = true
 	case "names":
 		c.Names = true
 	case "wait":
@@ -132,7 +142,7 @@ func (c *Case) set(key string) error {
 	default:
 		return fmt.Errorf("unknown key %q", name)
 	}
-	if value == "" && (name == "idle" || name == "costs" || name == "charset") {
+	if value == "" && (name == "idle" || name == "costs" || name == "over" || name == "charset") {
 		return fmt.Errorf("%s says nothing", name)
 	}
 	return nil
@@ -158,6 +168,9 @@ const blockedLoader = `!function(f,b,e,v,n,t,s){if(f.fbq)return;n=f.fbq=function
 	`s.parentNode.insertBefore(t,s)}(window,document,'script','§S');` +
 	`fbq('init','1');fbq('track','PageView');`
 
+// handlerLoader needs no script element in the page.
+const handlerLoader = `var s=document.createElement('script');s.src='§S';document.documentElement.append(s)`
+
 // expand replaces what begins with "§".
 func expand(s, node string) (string, error) {
 	words := strings.NewReplacer(
@@ -165,7 +178,7 @@ func expand(s, node string) (string, error) {
 		"§P", "https://§Nwww.facebook.com/tr?id=1&ev=PageView",
 		"§A", "https://§Ncdn.example.net",
 	)
-	s = words.Replace(strings.ReplaceAll(s, "§L", blockedLoader))
+	s = words.Replace(strings.NewReplacer("§L", blockedLoader, "§E", handlerLoader).Replace(s))
 	s = strings.ReplaceAll(s, "§N", node)
 	var out strings.Builder
 	for {

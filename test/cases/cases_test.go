@@ -16,6 +16,9 @@ func TestLoad(t *testing.T) {
 		if !c.Live && (c.Idle != "" || c.Costs != "" || c.Blind) {
 			t.Errorf("%s.txt:%d: an inert case has a key that only live ones may have", c.File, c.Line)
 		}
+		if c.Live && c.Over != "" {
+			t.Errorf("%s.txt:%d: a live case has a key that only inert ones may have", c.File, c.Line)
+		}
 		// Unless a request of it tells which case it is of, nobody would miss it.
 		if node := c.Document("a7."); c.Live && c.Idle == "" && bytes.Equal(doc, node) {
 			t.Errorf("%s.txt:%d: no host that can be told apart", c.File, c.Line)
@@ -41,7 +44,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("%+v %q", c, c.Document("x."))
 	}
 	for text, want := range map[string]string{
-		"=== a | foo\n": "unknown key", "=== a | idle\n": "says nothing", "=== a\n§xZZ": "byte", "=== a\n§q": "unknown word",
+		"=== a | foo\n": "unknown key", "=== a | idle\n": "says nothing", "=== a | over=\n": "says nothing", "=== a\n§xZZ": "byte", "=== a\n§q": "unknown word",
 		"=== a\n§b64[x": "without", "=== a\n§rx[y§]": "without", "=== a | wait=soon\n": "wait",
 	} {
 		if _, err := parse("live", text); err == nil || !strings.Contains(err.Error(), want) {

@@ -57,6 +57,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := hit{Host: host, Path: r.URL.RequestURI(), Method: r.Method, Dest: destination(r), Cookie: r.Header.Get("Cookie")}
 	if host != ownBusiness {
 		s.note(func(tr *traffic) { tr.Hits = append(tr.Hits, at) })
+		s.tell(host)
 	}
 
 	h := w.Header()

@@ -108,7 +108,7 @@ func answer(at hit, secure bool) (kind, body string) {
 				return "text/html; charset=utf-8", vendorFile(f.file)
 			}
 		}
-		return "text/html; charset=utf-8", "<!DOCTYPE html><title>" + html.EscapeString(at.Host) + "</title>"
+		return "text/html; charset=utf-8", "<!DOCTYPE html><title>" + html.EscapeString(at.Host) + "</title><p>" + html.EscapeString(at.Host)
 	case "style":
 		return "text/css", ""
 	case "font":

@@ -51,6 +51,7 @@ type caseSite struct {
 	plain  string
 
 	mu   sync.Mutex
+	seen map[node]bool           // pages asked for
 	own  map[node][]string       // requests other than for the page
 	made map[node]*rewrittenPage // what the rewriter made
 }
@@ -64,7 +65,7 @@ type rewrittenPage struct {
 
 func startCaseSite(t testing.TB, all []cases.Case) *caseSite {
 	t.Helper()
-	s := &caseSite{cases: all, own: make(map[node][]string), made: make(map[node]*rewrittenPage)}
+	s := &caseSite{cases: all, seen: make(map[node]bool), own: make(map[node][]string), made: make(map[node]*rewrittenPage)}
 	s.secure = startTLS(t, s).String()
 	s.plain = startUpstream(t, s).addr
 	return s
@@ -104,6 +105,9 @@ func (s *caseSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(body))
 		return
 	}
+	s.mu.Lock()
+	s.seen[n] = true
+	s.mu.Unlock()
 	c := &s.cases[n.index]
 	switch c.Charset {
 	case "":

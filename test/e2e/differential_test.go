@@ -26,6 +26,11 @@ func TestDifferential(t *testing.T) {
 	v.log(t)
 	t.Logf("%d windows, %v", caseWindows, time.Since(begun).Round(time.Second))
 
+	for i := range all {
+		if !ct.site.seen[node{bareRun, i}] || !ct.site.seen[node{throughRun, i}] {
+			t.Errorf("never opened: %s", caseName(&all[i]))
+		}
+	}
 	for _, f := range v.unseen {
 		t.Errorf("said to be live, but Chromium fetches nothing blocked: %s", f)
 	}
@@ -78,12 +83,6 @@ func someCases(t *testing.T) []cases.Case {
 	return all
 }
 
-func disableScript(windows []*visitor, off bool) {
-	for _, v := range windows {
-		v.disableScript(off)
-	}
-}
-
 // tourCases visits every case twice and returns what each had to do with the
 // outside world.
 func tourCases(t *testing.T, all []cases.Case) (ct *caseTour, bare, through map[int]*contact) {
@@ -92,25 +91,22 @@ func tourCases(t *testing.T, all []cases.Case) (ct *caseTour, bare, through map[
 	blocked, allowed := startSink(t), startSink(t)
 	blocked.listen(ct.ledger.hear)
 	names := &resolver{heard: ct.ledger.hear}
-	windows := openWindows(t, ct.site, blocked, allowed)
-	asking := launch(t, blocked, []string{"MAP *.site.test " + ct.site.secure, "MAP *.plain.test " + ct.site.plain}, startTLS(t, names)).visitor(t)
+	ct.windows = openWindows(t, ct.site, blocked, allowed)
+	ct.asking = launch(t, blocked, []string{"MAP *.site.test " + ct.site.secure, "MAP *.plain.test " + ct.site.plain}, startTLS(t, names)).visitor(t)
 
-	look := pick(all, func(c *cases.Case) bool { return c.Names })
-	load := pick(all, func(c *cases.Case) bool { return !c.Names && !c.NoJS })
-	noJS := pick(all, func(c *cases.Case) bool { return c.NoJS })
 	seen := make(map[byte]map[int]*contact)
 	for _, run := range []byte{bareRun, throughRun} {
 		blocked.settle()
 		blocked.take() // what browsers do when they start
-		ct.run(t, windows, run, load)
-		ct.run(t, []*visitor{asking}, run, look)
-		disableScript(windows, true)
-		ct.run(t, windows, run, noJS)
-		disableScript(windows, false)
+		ct.visitAll(t, run, pick(all, func(*cases.Case) bool { return true }))
 		if run == throughRun {
-			shootCases(t, ct, windows[0])
+			shootCases(t, ct, ct.windows[0])
 		}
-		for _, v := range append(windows, asking) {
+		// A busy machine may have kept something from coming in time.
+		ct.patient = true
+		ct.visitAll(t, run, ct.missing(run, seen[bareRun], allowed.peek()))
+		ct.patient = false
+		for _, v := range append(ct.windows, ct.asking) {
 			v.blank() // parting beacons belong to the run
 		}
 		blocked.settle()
@@ -119,23 +115,46 @@ func tourCases(t *testing.T, all []cases.Case) (ct *caseTour, bare, through map[
 		if run == throughRun && len(strays)+at.Silent > 0 {
 			t.Errorf("%d silent connections to blocked hosts, and of no case: %v", at.Silent, strays)
 		}
-		seen[run] = make(map[int]*contact)
-		for i := range all {
-			if seen[run][i] = contacts[node{run, i}]; seen[run][i] == nil {
-				seen[run][i] = &contact{}
-			}
-		}
+		seen[run] = byCase(contacts, run, len(all))
 	}
 	return ct, seen[bareRun], seen[throughRun]
+}
+
+// byCase returns the contacts of one run by the cases' indexes.
+func byCase(contacts map[node]*contact, run byte, n int) map[int]*contact {
+	by := make(map[int]*contact)
+	for i := range n {
+		if by[i] = contacts[node{run, i}]; by[i] == nil {
+			by[i] = &contact{}
+		}
+	}
+	return by
+}
+
+// missing returns the cases that have not fetched all they must.
+func (ct *caseTour) missing(run byte, bare map[int]*contact, allowed []hit) (late []int) {
+	contacts, _ := ct.contacts(traffic{}, traffic{Hits: allowed}, nil)
+	by := byCase(contacts, run, len(ct.site.cases))
+	for i := range ct.site.cases {
+		switch c := &ct.site.cases[i]; {
+		case run == bareRun:
+			if first, _ := ct.ledger.of(node{run, i}); first.IsZero() && c.Live && c.Idle == "" {
+				late = append(late, i)
+			}
+		case c.Costs == "" && len(without(distinct(bare[i].allowed), distinct(by[i].allowed))) > 0:
+			late = append(late, i)
+		}
+	}
+	return late
 }
 
 // shootCases takes pictures for those who want to see what the browser saw.
 func shootCases(t *testing.T, ct *caseTour, v *visitor) {
 	t.Helper()
-	dir := os.Getenv("CONSENTGATE_E2E_SHOTS")
-	if dir == "" {
+	if os.Getenv("CONSENTGATE_E2E_SHOTS") == "" {
 		return
 	}
+	dir := shotDir(t)
 	for _, i := range pick(ct.site.cases, func(c *cases.Case) bool { return c.Shot }) {
 		for _, run := range []byte{bareRun, throughRun} {
 			if err := ct.visit(v, node{run, i}); err != nil {

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -15,8 +17,8 @@ import (
 )
 
 const (
-	// caseWindows is how many browsers visit the cases at the same time.
-	caseWindows = 8
+	// caseWindows is how many cases are open at the same time.
+	caseWindows = 6
 	// caseQuiet is how long nothing may stir before a case counts as settled,
 	// casePatience how long a fetch that must come is waited for.
 	caseQuiet    = 100 * time.Millisecond
@@ -52,25 +54,56 @@ func (l *ledger) of(n node) (first, last time.Time) {
 	return l.first[n], l.last[n]
 }
 
-// A caseTour takes several browsers through the cases.
+// A caseTour takes several windows through the cases.
 type caseTour struct {
-	site   *caseSite
-	ledger *ledger
+	site    *caseSite
+	ledger  *ledger
+	windows []*visitor
+	asking  *visitor // in a browser that looks names up
+	patient bool     // wait longer than usual
 
 	mu    sync.Mutex
 	took  map[int]time.Duration // from opening the bare page to its last contact
 	fault error
 }
 
-// run visits the given cases in the windows and returns when all have settled.
-func (ct *caseTour) run(t testing.TB, windows []*visitor, run byte, indexes []int) {
+// visitAll visits the given cases and returns when all have settled.
+func (ct *caseTour) visitAll(t testing.TB, run byte, indexes []int) {
+	t.Helper()
+	var load, noJS, look []int
+	for _, i := range indexes {
+		switch c := &ct.site.cases[i]; {
+		case c.Names:
+			look = append(look, i)
+		case c.NoJS:
+			noJS = append(noJS, i)
+		default:
+			load = append(load, i)
+		}
+	}
+	ct.visitIn(t, ct.windows, run, load)
+	ct.visitIn(t, []*visitor{ct.asking}, run, look)
+	for _, v := range ct.windows {
+		v.disableScript(true)
+	}
+	ct.visitIn(t, ct.windows, run, noJS)
+	for _, v := range ct.windows {
+		v.disableScript(false)
+	}
+}
+
+func (ct *caseTour) visitIn(t testing.TB, windows []*visitor, run byte, indexes []int) {
 	t.Helper()
 	queue := make(chan int)
 	var wg sync.WaitGroup
 	for _, v := range windows {
 		wg.Go(func() {
 			for i := range queue {
-				if err := ct.visit(v, node{run, i}); err != nil {
+				err := ct.visit(v, node{run, i})
+				for try := 0; errors.Is(err, context.DeadlineExceeded) && try < 2; try++ {
+					err = ct.visit(v, node{run, i}) // the machine is busy
+				}
+				if err != nil {
 					ct.mu.Lock()
 					ct.fault = fmt.Errorf("%s: %w", ct.site.cases[i].Name, err)
 					ct.mu.Unlock()
@@ -105,10 +138,14 @@ func (ct *caseTour) visit(v *visitor, n node) error {
 		return err
 	}
 	must := n.run == bareRun && c.Live && c.Idle == ""
-	for time.Since(start) < casePatience+c.Wait {
+	quiet, end := caseQuiet, casePatience+c.Wait
+	if ct.patient {
+		quiet, end = 10*quiet, 5*end
+	}
+	for time.Since(start) < end {
 		first, last := ct.ledger.of(n)
-		settled := v.tape.quietFor() > caseQuiet && time.Since(last) > caseQuiet
-		if settled && time.Since(start) > atLeast+caseQuiet && !(must && first.IsZero()) {
+		settled := v.tape.quietFor() > quiet && time.Since(last) > quiet
+		if settled && time.Since(start) > atLeast+quiet && !(must && first.IsZero()) {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -177,16 +214,23 @@ func (ct *caseTour) contacts(blocked, allowed traffic, names []string) (all map[
 	return all, strays
 }
 
-// openWindows starts browsers that find the case site at home, the allowed third
-// parties at one sink, and everybody else at another.
+// openWindows starts a browser with several windows, which finds the case site
+// at home, the allowed third parties at one sink, and everybody else at another.
+// The windows share a profile, but no case has a host of another's.
 func openWindows(t testing.TB, site *caseSite, blocked, allowed *sink) (windows []*visitor) {
 	t.Helper()
 	homes := map[string]string{"*.site.test": site.secure, "*.plain.test": site.plain}
 	for _, host := range allowedHosts {
 		homes["*."+host] = allowed.addr
 	}
+	b := startBrowser(t, blocked, homes)
 	for range caseWindows {
-		windows = append(windows, startBrowser(t, blocked, homes).visitor(t))
+		v := b.visitor(t)
+		// Only one window can have the focus; each shall believe that it has.
+		if _, err := chromedp.Call(v.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+			t.Fatal(err)
+		}
+		windows = append(windows, v)
 	}
 	return windows
 }

@@ -161,6 +161,13 @@ func (s *sink) take() traffic {
 	return seen
 }
 
+// peek returns the requests since the last take, and leaves them.
+func (s *sink) peek() []hit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen.Hits)
+}
+
 // settle waits until nothing has reached the sink for a moment.
 func (s *sink) settle() {
 	for end := time.Now().Add(2 * time.Second); s.idleFor() < 100*time.Millisecond && time.Now().Before(end); {

@@ -192,6 +192,9 @@ func (j *inlineJudge) note(t jsToken) {
 	if t.kind == jsString && len(text) > 2 {
 		text = text[1 : len(text)-1]
 		j.makeScript = j.makeScript || len(text) == 6 && hasPrefixFold(text, "script")
+		if hasPrefixFold(text, "data:text/javascript") || hasPrefixFold(text, "data:application/javascript") {
+			j.loads, j.runs = true, true // a module, or a script's source
+		}
 		if j.lex.prev.kind != jsMark || j.lex.prev.mark != '[' {
 			return
 		}

@@ -2,13 +2,15 @@ package rewriter
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/test/cases"
 )
 
-// B and P in the cases stand for a blocked script and a blocked picture.
+// A blocked script, a blocked picture and a blocked inline loader.
 const (
 	blockedScript = "https://connect.facebook.net/en_US/fbevents.js"
 	blockedImage  = "https://www.facebook.com/tr?id=1&ev=PageView"
@@ -27,120 +29,51 @@ func expand(ss []string) []string {
 	return ss
 }
 
-// hostile documents load or run something blocked in at least one parser.
-var hostile = expand([]string{
-	// Plain forms.
-	`<script src="§S"></script>`, `<script src='§S'></script>`, `<script src=§S></script>`,
-	`<SCRIPT SRC="§S"></SCRIPT>`, `<script async defer nomodule src="§S" type="text/javascript"></script>`,
-	`<script type=module src="§S"></script>`, `<script/src=§S></script>`, `<script src=§S/></script>`,
-	"<script\nsrc\n=\n\"§S\"\n></script>", "<script\fsrc='§S'></script>", `<script a="b"src="§S"></script>`,
-	`<script =a src="§S"></script>`, `<script src="§S" src="/own.js"></script>`, `<script src="/own.js" src="§S"></script>`,
-	`<script src="" src=§S></script>`, `<script type=text/plain type=module src="§S"></script>`,
-	`<script type="unknown/x" src="§S"></script>`, `<script type=text/partytown src="§S"></script>`,
-	`<script type="0a1b-text/javascript" src="§S"></script>`, `<script language=javascript src="§S"></script>`,
-	// Inline.
-	`<script>§L</script>`, `<script type="text/javascript">§L</script>`, `<script><!--
-§L
-//--></script>`, `<script>/* <script> */ §L</script>`, `<script async>` + "\n\n" + `§L</script><p>after</p>`,
-	`<script type=text/partytown>§L</script>`,
-	// Pictures and media.
-	`<img src="§P">`, `<img src=§P alt=x>`, `<image src="§P">`, `<img srcset="/a.png 1x, §P 2x">`, `<img srcset="§P">`,
-	`<picture><source srcset="§P"><img src=/a.png></picture>`, `<video poster="§P" src=/v.mp4></video>`,
-	`<video src="§P"></video>`, `<audio src="§P"></audio>`, `<video><track src="§P"></video>`, `<input type=image src="§P">`,
-	`<body background="§P">`, `<table background="§P"><td background="§P">`, `<img src="data:image/gif;base64,R0lGOD" srcset="§P 2x">`,
-	// Frames and objects.
-	`<iframe src="https://www.youtube.com/embed/x"></iframe>`, `<frameset><frame src="https://www.youtube.com/embed/x"></frameset>`,
-	`<frameset><xmp><frame src="https://www.youtube.com/embed/x"></xmp></frameset>`,
-	`<embed src="https://www.youtube.com/v/x">`, `<object data="https://www.youtube.com/v/x"></object>`,
-	`<iframe srcdoc="<script src=§S></script>"></iframe>`, `<iframe srcdoc="&lt;script src=&quot;§S&quot;&gt;"></iframe>`,
-	`<iframe srcdoc='<iframe srcdoc="&lt;img src=§P&gt;"></iframe>'></iframe>`, `<iframe srcdoc=&lt;img/src=§P&gt;></iframe>`,
-	`<iframe srcdoc="&lt;img src=§P&gt"></iframe>`, `<iframe srcdoc="&lt;img&#x20src=§P>"></iframe>`, `<iframe srcdoc="<style>@import '§S'</style>"></iframe>`,
-	`<iframe src="data:text/html,<script src=§S></script>"></iframe>`,
-	`<iframe src="data:text/html;base64,PHNjcmlwdCBzcmM9Imh0dHBzOi8vY29ubmVjdC5mYWNlYm9vay5uZXQvZW5fVVMvZmJldmVudHMuanMiPjwvc2NyaXB0Pg=="></iframe>`,
-	`<iframe src="javascript:'<script src=§S></script>'"></iframe>`, `<script src="data:text/javascript,§L"></script>`,
-	// Hints and styles.
-	`<link rel=preload as=script href="§S">`, `<link rel=modulepreload href="§S">`, `<link rel="dns-prefetch" href="//§H">`,
-	`<link rel=preconnect href="https://§H" crossorigin>`, `<link rel="prefetch" href="§S">`, `<link rel="x PRELOAD" href="§S">`,
-	`<link rel="shortcut icon" href="§P">`, `<link rel=stylesheet href="https://fonts.googleapis.com/css?family=A">`,
-	`<link rel=preload as=image imagesrcset="§P 1x" href=/a.png>`,
-	`<style>@import "§S";</style>`, `<style>@import url(§S);</style>`, `<style>a{background:url( "§P" )}</style>`,
-	`<style>a{background:URL(§P)}</style>`, `<style>a{background:image-set("§P" 1x)}</style>`,
-	`<style>a{b:url(data:image/png;base64,AA)}c{background:url('§P')}</style>`, `<style>/* x */@import/**/'§S' screen;</style>`,
-	`<style>@font-face{src:url(https://fonts.gstatic.com/s/a.woff2) format("woff2")}</style>`,
-	`<p style="background:url(§P)">`, `<p style='background:url("§P")'>`, `<p style="background:url(&quot;§P&quot;)">`,
-	`<style>a{background:u\72l(§P)}</style>`, `<style>a{background:url(https:\2f\2fwww.facebook.com/tr?ev=1)}</style>`,
-	// Refresh, base, events.
-	`<meta http-equiv=refresh content="0;url=https://www.facebook.com/tr?ev=1">`, `<META HTTP-EQUIV=Refresh CONTENT='3; URL="https://www.facebook.com/tr"'>`,
-	`<base href="https://connect.facebook.net/"><script src="en_US/fbevents.js"></script>`,
-	`<base href="https://connect.facebook.net/"><base href="/"><script src="/en_US/fbevents.js"></script>`,
-	`<a href=/ ping="https://www.facebook.com/tr?a /own">x</a>`, `<img src=x onerror="§L">`,
-	// Spellings of one host.
-	`<script src="HTTPS://CONNECT.FACEBOOK.NET/en_US/fbevents.js"></script>`, `<script src="//connect.facebook.net/en_US/fbevents.js"></script>`,
-	`<script src="http:connect.facebook.net/en_US/fbevents.js"></script>`, `<script src="http:\\connect.facebook.net\en_US\fbevents.js"></script>`,
-	`<script src="\\connect.facebook.net/en_US/fbevents.js"></script>`, `<script src="/\connect.facebook.net/en_US/fbevents.js"></script>`,
-	`<script src="https://connect.facebook.net./en_US/fbevents.js"></script>`, `<script src="https://connect.facebook.net:443/en_US/fbevents.js"></script>`,
-	`<script src="https://user:pw@connect.facebook.net/en_US/fbevents.js"></script>`, `<script src="https://a\@connect.facebook.net/en_US/fbevents.js"></script>` + `<img src="§P">`,
-	`<script src="ht&#10;tps://connect.face&Tab;book.net/en_US/fbevents.js"></script>`, "<script src=\" \thttps://connect.facebook.net/en_US/fbevents.js \"></script>",
-	`<script src="https://connect%2Efacebook%2enet/en_US/fbevents.js"></script>`, `<script src="https://connect&#46;facebook&period;net/en_US/fbevents.js"></script>`,
-	`<script src="https://ｃonnect.facebook.net/en_US/fbevents.js"></script>`, `<script src="https://connect。facebook。net/en_US/fbevents.js"></script>`,
-	`<script src="https:////connect.facebook.net/en_US/fbevents.js"></script>`, `<script src="https:/connect.facebook.net/x"></script>` + `<img src="§P">`,
-	`<script src="https://connect.facebook.net/x/../en_US/fbevents.js"></script>`, `<script src="https://connect.facebook.net/%65n_US/fbevents.js"></script>`,
-	// Readings.
-	`<noscript><img src="§P"></noscript>`, `<noscript><p title="</noscript><script src=§S></script>"></noscript>`,
-	`<noscript><!-- </noscript><script src=§S></script> --></noscript>`, `<noscript><textarea></noscript><script src=§S></script>`,
-	`<noscript><style></noscript><img src=§P></style>`, `<noscript><iframe src="https://www.googletagmanager.com/ns.html?id=GTM-X"></iframe></noscript>`,
-	`<svg><script href="§S"></script></svg>`, `<svg><script xlink:href="§S"/></svg>`, `<svg><script href="§S"/></svg><script src="§S"></script>`,
-	`<svg><title><script src="§S"></script></title></svg>`, `<svg><style><img src="§P"></style></svg>`, `<svg><desc><script src="§S"></script></desc></svg>`,
-	`<svg><foreignObject><script src="§S"></script></foreignObject></svg>`, `<svg><image href="§P"/><use href="§P"/><feImage xlink:href="§P"/></svg>`,
-	`<svg><![CDATA[><!--]]><script href="§S"></script>-->`, `<svg><style><!--</style><script src=§S></script>--></svg>`,
-	`<svg><rect fill="url(§P#a)"/><rect mask="url(§P#a)"/><rect clip-path='url("§P#a")'/><g cursor="url(§P)"/></svg>`,
-	`<svg><image><animate attributeName=href values="/a.png;§P"/></image></svg>`, `<svg><image><set attributeName=href to="§P"/></image></svg>`,
-	`<math><mi><script src="§S"></script></mi></math>`, `<math><annotation-xml encoding="text/html"><script src="§S"></script></annotation-xml></math>`,
-	`<math><style><img src="§P"></style></math>`, `<svg><p><script src="§S"></script>`, `<svg><title><!--</title></svg><textarea>--><script src=§S></script>`,
-	`<svg><script>x&#40;1);` + `!function(f){if(f.fbq)return;t.createElement(e);t.src='https://connect.facebook.net/en_US/fbevents&#46;js'}(window)` + `</script></svg>`,
-	`<select><xmp><script src="§S"></script></xmp></select>`, `<select><title><script src="§S"></script></title></select>`,
-	`<template><script src="§S"></script></template>`, `<div><template shadowrootmode=open><img src="§P"></template></div>`,
-	`<!--><script src="§S"></script>-->`, `<!---><script src="§S"></script>-->`, `<!-- --!><script src="§S"></script>`, `<!-- a --><script src="§S"></script>`,
-	`<![CDATA[><script src="§S"></script>]]>`, `<?xml ><script src="§S"></script>?>`, `</ ><script src="§S"></script>`, `<!x><script src="§S"></script>`,
-	`<script></script a=">"><script src="§S"></script>`, `<script><!--<script></script>--></script><script src="§S"></script>`,
-	`<script>var a="</scriptx>"</script ><script src="§S"></script>`, `<textarea></textareax></textarea><img src="§P">`,
-	`<title></title/><script src="§S"></script>`, `<xmp></xmp><script src="§S"></script>`, `<a title=">"><script src="§S"></script>`,
-	`<a title='"'><script src="§S"></script>`, `<a b='c'"><script src="§S"></script>`, `<script src="§S`, `<script src=§S`, `<img src="§P" alt="`,
-	"<p\x00><script src=\"§S\"></script>", "<script src=\"§S\"\x00></script>", `<<script src="§S"></script>`,
-	`</body></html><script src="§S"></script>`, `<table><script src="§S"></script><td><img src="§P">`,
-	`<script type=speculationrules>{"prefetch":[{"source":"list","urls":["https:\/\/www.facebook.com\/tr?ev=1"]}]}</script>`,
-})
+// caseFiles returns the cases of some files of test/cases.
+func caseFiles(names ...string) (some []cases.Case) {
+	all, err := cases.Load()
+	if err != nil {
+		panic(err)
+	}
+	for _, c := range all {
+		if slices.Contains(names, c.File) {
+			some = append(some, c)
+		}
+	}
+	return some
+}
 
-// inertDocs mention vendors in ways that nobody loads or runs, or load nothing
-// that is blocked: they must leave as they came.
-var inertDocs = expand([]string{
-	``, `plain text about fbevents.js and §S`, `<p>§S</p>`, `<a href="https://www.facebook.com/tr?x">link</a>`,
-	`<textarea><script src="§S"></script></textarea>`, `<title><script src="§S"></script></title>`, `<xmp><img src="§P"></xmp>`,
-	`<!-- <script src="§S"></script> -->`, `<!-- --! ><script src="§S"></script> -->`, `<!--[if IE]><script src="§S"></script><![endif]-->`,
-	`<script>var s = "<script src='§S'><\/script>".length</script>`,
-	`<script type="application/ld+json">{"sameAs":"https://www.facebook.com/tr","x":"§S"}</script>`,
-	`<script type="application/json">{"html":"<script src=\"§S\">"}</script>`, `<script type=importmap>{"imports":{"§S":"/own.js"}}</script>`,
-	`<script type="text/plain" data-category=marketing src="§S"></script>`, `<script type="text/template"><script src="§S"></script>`,
-	`<script type=speculationrules>{"prefetch":[{"urls":["/next","/other"]}]}</script>`,
-	`<pre>&lt;script src="§S"&gt;&lt;/script&gt;</pre>`, `<p title='<script src="§S"></script>'>x</p>`, `<p data-html="<img src='§P'>">`,
-	`<scripty src="§S"></scripty>`, "<\u017fcript src=\"§S\"></\u017fcript>", `< script src="§S">`, `<a<script src="§S"></script>`, `<script src= src=§S></script>`, `<div src="§S"></div>`, `<img alt="§P">`,
-	`<link rel=canonical href="https://www.facebook.com/site">`, `<link rel="alternate" href="https://www.facebook.com/tr">`, `<meta property="og:image" content="§P">`,
-	`<img src="/own.png" srcset="/a.png 1x, /b.png 2x">`, `<script src="/js/app.js"></script>`, `<iframe src="about:blank"></iframe>`, `<iframe></iframe>`,
-	`<img src="data:image/png;base64,AAAA">`, `<img src="">`, `<style>a{background:url(/a.png)}b{content:"§P"}@namespace "https://www.facebook.com/";</style>`,
-	`<style>/* @import "§S"; url(§P) */</style>`, `<p style="color:red">`, `<button onclick="go()">x</button>`,
-	`<form action="https://www.facebook.com/tr">`, `<object type="image/svg+xml" data="/a.svg"></object>`, `<iframe srcdoc="<p>hi</p>"></iframe>`,
-	`<base href="https://cdn.site.test/"><script src="x.js"></script>`, `<svg fill="none" stroke=red><title>Icon</title><path fill="url(#g)" d="M0 0"/><animate values="0;1" to=1 /></svg><script>var t="<img src='§P'>"</script>`,
-	`<svg><style type="text/css"><![CDATA[.a{fill:red}]]></style></svg><script>var t="<img src='§P'>"</script>`,
-	`<script src="https://cdn.example.net/lib.js"></script>`, `<img src="https://facebook.com.evil.test/tr">`,
-	`<iframe src="https://notyoutube.com/embed/x"></iframe>`, `<plaintext><script src="§S"></script>`, "\xef\xbb\xbf<p>\r\n\x00\xff</p>\r",
-})
+// documents returns the documents of some files of test/cases.
+func documents(names ...string) (docs []string) {
+	for _, c := range caseFiles(names...) {
+		docs = append(docs, string(c.Document("")))
+	}
+	return docs
+}
+
+var (
+	// hostileCases load or run something blocked in at least one parser.
+	hostileCases = caseFiles("hostile", "parser", "sinks", "urls", "vendors")
+	hostile      = documents("hostile", "parser", "sinks", "urls", "vendors")
+
+	// inertCases mention vendors in ways that nobody loads or runs, or load nothing
+	// that is blocked: they must leave as they came.
+	inertCases = caseFiles("inert", "lookalikes", "ordinary")
+	inertDocs  = documents("inert", "lookalikes", "ordinary")
+)
 
 var sizes = []int{0, 1, 2, 3, 7, 64, 4096}
 
 func TestHostile(t *testing.T) {
-	for _, in := range hostile {
-		if len(live([]byte(in), denied(), true)) == 0 && len(live([]byte(in), denied(), false)) == 0 && !onlyBrowsers[in] {
-			t.Errorf("the oracle sees nothing live, so the case proves nothing: %s", in)
+	for _, c := range hostileCases {
+		if c.Charset != "" || c.Plain {
+			continue // the oracle knows UTF-8 and secure pages only
+		}
+		in := string(c.Document(""))
+		// What the oracle, one reading of one parser, does not see, preload
+		// scanners or older browsers do.
+		if blind := len(live([]byte(in), denied(), true)) == 0 && len(live([]byte(in), denied(), false)) == 0; blind != c.Blind {
+			t.Errorf("%s.txt:%d: the oracle sees nothing live: %v; the case says: %v: %.300s", c.File, c.Line, blind, c.Blind, in)
 		}
 		whole, _ := rewrite(t, []byte(in), 0, testPage(denied()))
 		for _, size := range sizes[1:] {
@@ -153,7 +86,7 @@ func TestHostile(t *testing.T) {
 				t.Errorf("scripting %v: live: %s\nin:  %s\nout: %s", scripting, l, in, whole)
 			}
 		}
-		if got := restore(whole); string(got) != in {
+		if got := restore(whole); string(got) != in && !usesOurWords([]byte(in)) {
 			t.Errorf("in:       %s\nout:      %s\nrestored: %s", in, whole, got)
 		}
 		if bytes.Equal(whole, []byte(in)) {
@@ -169,39 +102,20 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// onlyBrowsers are cases that the oracle, one reading of one parser, cannot see
-// but preload scanners or older browsers do.
-var onlyBrowsers = map[string]bool{}
-
-func init() {
-	for _, s := range expand([]string{
-		`<script src="/own.js" src="§S"></script>`, `<script src="" src=§S></script>`, `<script type=text/plain type=module src="§S"></script>`,
-		`<script type="unknown/x" src="§S"></script>`, `<script type=text/partytown src="§S"></script>`, `<script type="0a1b-text/javascript" src="§S"></script>`,
-		`<script type=text/partytown>§L</script>`, `<script src="§S`, `<script src=§S`, `<img src="§P" alt="`,
-		`<frameset><xmp><frame src="https://www.youtube.com/embed/x"></xmp></frameset>`,
-		`<iframe src="data:text/html,<script src=§S></script>"></iframe>`,
-		`<iframe src="data:text/html;base64,PHNjcmlwdCBzcmM9Imh0dHBzOi8vY29ubmVjdC5mYWNlYm9vay5uZXQvZW5fVVMvZmJldmVudHMuanMiPjwvc2NyaXB0Pg=="></iframe>`,
-		`<iframe src="javascript:'<script src=§S></script>'"></iframe>`, `<script src="data:text/javascript,§L"></script>`,
-		`<svg><style><!--</style><script src=§S></script>--></svg>`,
-		`<select><xmp><script src="§S"></script></xmp></select>`, `<select><title><script src="§S"></script></title></select>`,
-		`<svg><rect fill="url(§P#a)"/><rect mask="url(§P#a)"/><rect clip-path='url("§P#a")'/><g cursor="url(§P)"/></svg>`,
-		`<svg><image><animate attributeName=href values="/a.png;§P"/></image></svg>`, `<svg><image><set attributeName=href to="§P"/></image></svg>`,
-		`<link rel="shortcut icon" href="§P">`, `<link rel=preload as=image imagesrcset="§P 1x" href=/a.png>`,
-		`<style>a{background:image-set("§P" 1x)}</style>`, `<style>/* x */@import/**/'§S' screen;</style>`,
-		`<style>a{background:u\72l(§P)}</style>`, `<style>a{background:url(https:\2f\2fwww.facebook.com/tr?ev=1)}</style>`,
-		`<meta http-equiv=refresh content="0;url=https://www.facebook.com/tr?ev=1">`, `<META HTTP-EQUIV=Refresh CONTENT='3; URL="https://www.facebook.com/tr"'>`,
-		`<a href=/ ping="https://www.facebook.com/tr?a /own">x</a>`, `<img src=x onerror="§L">`,
-		`<script type=speculationrules>{"prefetch":[{"source":"list","urls":["https:\/\/www.facebook.com\/tr?ev=1"]}]}</script>`,
-	}) {
-		onlyBrowsers[s] = true
-	}
-}
-
 func TestInert(t *testing.T) {
-	for _, in := range inertDocs {
+	for _, c := range inertCases {
+		in := string(c.Document(""))
+		p := testPage(denied())
+		p.Charset = strings.TrimPrefix(c.Charset, "none")
+		whole, _ := rewrite(t, []byte(in), 0, p)
 		for _, size := range sizes {
-			if out, r := rewrite(t, []byte(in), size, testPage(denied())); string(out) != in {
-				t.Errorf("size %d: changed\nin:  %q\nout: %q\n%+v", size, in, out, r.Counts)
+			out, r := rewrite(t, []byte(in), size, p)
+			if !bytes.Equal(out, whole) {
+				t.Errorf("size %d differs\nin:    %.300q\nwhole: %.300q\nout:   %.300q", size, in, whole, out)
+			}
+			// Stubs for code that calls a vendor change nothing that is there.
+			if same := string(stubPattern.ReplaceAll(out, nil)) == in; same != (c.Over == "") {
+				t.Errorf("size %d: unchanged: %v\nin:  %.300q\nout: %.300q\n%+v", size, same, in, out, r.Counts)
 				break
 			}
 		}

@@ -96,6 +96,9 @@ func (rw *Rewriter) scriptSource(data []byte, e element) (d policy.Decision, sou
 			d, ok = v, true
 		}
 	}
+	if !ok {
+		d = allowed // an empty source: nothing is fetched, and the text is not run
+	}
 	return d, source, ok || source
 }
 

@@ -57,6 +57,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := hit{Host: host, Path: r.URL.RequestURI(), Method: r.Method, Dest: destination(r), Cookie: r.Header.Get("Cookie")}
 	if host != ownBusiness {
 		s.note(func(tr *traffic) { tr.Hits = append(tr.Hits, at) })
+		s.tell(host)
 	}
 
 	h := w.Header()
@@ -107,7 +108,7 @@ func answer(at hit, secure bool) (kind, body string) {
 				return "text/html; charset=utf-8", vendorFile(f.file)
 			}
 		}
-		return "text/html; charset=utf-8", "<!DOCTYPE html><title>" + html.EscapeString(at.Host) + "</title>"
+		return "text/html; charset=utf-8", "<!DOCTYPE html><title>" + html.EscapeString(at.Host) + "</title><p>" + html.EscapeString(at.Host)
 	case "style":
 		return "text/css", ""
 	case "font":

@@ -19,6 +19,7 @@ import (
 type resolver struct {
 	mu    sync.Mutex
 	asked []string
+	heard func(name string) // called for each question, if not nil
 }
 
 func (d *resolver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,6 +36,9 @@ func (d *resolver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()
 		d.asked = append(d.asked, name)
 		d.mu.Unlock()
+		if d.heard != nil {
+			d.heard(name)
+		}
 	}
 	m.Response, m.RCode, m.Additionals = true, dnsmessage.RCodeNameError, nil
 	reply, err := m.Pack()

@@ -4,10 +4,12 @@
 // is mapped to a sink on loopback, which answers as the vendors would and
 // writes down every connection and every request. Nothing leaves the machine.
 //
-//	go test ./test/e2e                         everything, about six minutes on two cores
+//	go test ./test/e2e                         everything, about eight minutes on two cores
 //	go test ./test/e2e -run TestExampleSite    one suite
 //	CONSENTGATE_E2E_SHOTS=/tmp/shots go test ./test/e2e -run TestExampleSite
 //	                                           keeps the screenshots
+//	CONSENTGATE_E2E_CASES='sink: svg' go test ./test/e2e -run TestDifferential -v
+//	                                           only some cases of test/cases, by a regular expression
 //
 // Without /usr/bin/chromium (or another name Chromium and Chrome go by) the
 // tests skip on a developer's machine and fail where CI=true.

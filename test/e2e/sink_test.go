@@ -60,6 +60,7 @@ type sink struct {
 	open   map[net.Conn]bool
 	silent map[net.Conn]bool // accepted since the last take, no byte yet
 	last   time.Time         // of the last accepted connection or request
+	heard  func(host string) // called for each request and each handshake, if not nil
 }
 
 func startSink(t testing.TB) *sink {
@@ -75,6 +76,7 @@ func startSink(t testing.TB) *sink {
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if name := strings.ToLower(hello.ServerName); name != ownBusiness {
 				s.note(func(tr *traffic) { tr.Names = append(tr.Names, name) })
+				s.tell(name)
 			}
 			return nil, nil
 		},
@@ -132,6 +134,22 @@ func (s *sink) note(f func(*traffic)) {
 	f(&s.seen)
 }
 
+// listen has f called with the host of each request and each handshake to come.
+func (s *sink) listen(f func(host string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = f
+}
+
+func (s *sink) tell(host string) {
+	s.mu.Lock()
+	f := s.heard
+	s.mu.Unlock()
+	if f != nil {
+		f(host)
+	}
+}
+
 // take returns what was seen since the last take.
 func (s *sink) take() traffic {
 	s.mu.Lock()
@@ -141,6 +159,13 @@ func (s *sink) take() traffic {
 	s.seen = traffic{}
 	clear(s.silent)
 	return seen
+}
+
+// peek returns the requests since the last take, and leaves them.
+func (s *sink) peek() []hit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen.Hits)
 }
 
 // settle waits until nothing has reached the sink for a moment.

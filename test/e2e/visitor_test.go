@@ -70,11 +70,15 @@ func (v *visitor) close() {
 // withoutScript turns JavaScript off for the visits to come.
 func (v *visitor) withoutScript() {
 	v.t.Helper()
-	off := emulation.SetScriptExecutionDisabledParams{Value: true}
-	if _, err := chromedp.Call(v.ctx, emulation.SetScriptExecutionDisabled, off); err != nil {
+	v.disableScript(true)
+	v.Scroll = false
+}
+
+func (v *visitor) disableScript(off bool) {
+	v.t.Helper()
+	if _, err := chromedp.Call(v.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: off}); err != nil {
 		v.t.Fatal(err)
 	}
-	v.Scroll = false
 }
 
 // header makes the browser send a header field with every request to come.
@@ -215,13 +219,19 @@ func middle(ctx context.Context, selector string) (x, y float64, err error) {
 // leave opens an empty page and lets the last one's parting beacons pass.
 func (v *visitor) leave() {
 	v.t.Helper()
-	if _, err := chromedp.Call(v.ctx, page.Navigate, page.NavigateParams{URL: "about:blank"}); err != nil {
-		v.t.Fatalf("leave the page: %v", err)
-	}
+	v.blank()
 	v.b.sink.settle()
 	// A connection left open would swallow the handshake of a later preconnect.
 	v.b.sink.hangUp()
 	v.b.sink.take()
+}
+
+// blank opens an empty page.
+func (v *visitor) blank() {
+	v.t.Helper()
+	if _, err := chromedp.Call(v.ctx, page.Navigate, page.NavigateParams{URL: "about:blank"}); err != nil {
+		v.t.Fatalf("leave the page: %v", err)
+	}
 }
 
 // wait returns once the page has loaded and neither browser nor sink stirs,

@@ -163,7 +163,7 @@ func (s *Scanner) quickStart(data []byte, i int) (ev Event, ok bool) {
 	if !ok {
 		return again, false
 	}
-	s.Start, s.NameEnd, s.End, s.Elem = i, nameEnd, end, elem
+	s.begin, s.Start, s.NameEnd, s.End, s.Elem = i, i, nameEnd, end, elem
 	s.pos, s.Open, s.Long, s.HasAttrs = end, false, false, record
 	return s.startTag(data), true
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -27,21 +28,34 @@ type inlineSignature struct {
 // encoded.
 type inlineMatcher struct {
 	table    [1 << (gramBits - 6)]uint64 // a bit for each hash of a gram: a signature has one like it
-	heads    [1 << headBits]uint32       // by fewer bits of the hash: the first of its entries, plus one
+	heads    [1<<headBits + 1]uint32     // by fewer bits of the hash: where its entries begin; they end where the next one's do
 	entries  []gramEntry
 	patterns []inlinePattern
 	vendors  []*Vendor
 }
 
-// A gramEntry is a signature that has a gram, and where. The entries of one head
-// are chained.
+// A gramEntry is a signature that has a gram. Those that share a head stand one
+// behind the other.
 type gramEntry struct {
-	gram    uint32 // as gramAt returns it
-	fold    uint32 // the bits of a gram in a script that do not count
-	next    uint32 // the next entry, plus one
-	pattern uint32
-	shift   int8 // how many bytes behind the anchor's first byte the gram begins
+	gram uint32 // the bits of a script's bytes that do not count are set
+	info uint32 // from above: the pattern, whether the gram begins a byte ahead, which letters fold
 }
+
+func (e gramEntry) pattern() int { return int(e.info >> 5) }
+func (e gramEntry) ahead() int   { return int(e.info >> 4 & 1) }
+func (e gramEntry) fold() uint32 { return foldMasks[e.info&15] }
+
+// foldMasks has foldBit in each byte whose bit is set in the index.
+var foldMasks = func() (t [16]uint32) {
+	for bits := range t {
+		for i := range gramLen {
+			if bits>>i&1 != 0 {
+				t[bits] |= foldBit << (8 * i)
+			}
+		}
+	}
+	return t
+}()
 
 // gramBits makes the scan's table small enough for the first-level cache, and
 // still large enough that most of its bits are zero. headBits keeps chains short.
@@ -73,33 +87,43 @@ func compileInline(sigs []inlineSignature) *inlineMatcher {
 		if !ok {
 			continue
 		}
-		known := make(map[gramEntry]bool)
 		p.grams(p.anchor, func(g gram) bool {
-			e := gramEntry{gram: gramAt(g.bytes[:], 0), pattern: uint32(len(m.patterns)), shift: int8(g.shift)}
+			e := gramEntry{gram: gramAt(g.bytes[:], 0), info: uint32(len(m.patterns)) << 5}
 			for i, exact := range g.exact {
 				if !exact && isLetter(g.bytes[i]) {
-					e.fold |= foldBit << (8 * i)
+					e.info |= 1 << i
 				}
 			}
-			if e.gram |= e.fold; !known[e] {
-				known[e] = true
-				m.add(e)
+			if g.ahead {
+				e.info |= 1 << 4
 			}
+			e.gram |= e.fold()
+			m.entries = append(m.entries, e)
 			return true
 		})
 		m.patterns = append(m.patterns, p)
 	}
+	m.index()
 	return m
 }
 
-func (m *inlineMatcher) add(e gramEntry) {
-	h := gramHash(e.gram | folds&0xffffffff)
-	m.table[h>>6] |= 1 << (h & 63)
-	head := &m.heads[h>>(gramBits-headBits)]
-	e.next = *head
-	m.entries = append(m.entries, e)
-	*head = uint32(len(m.entries))
+// index sorts the entries by their heads and fills the tables.
+func (m *inlineMatcher) index() {
+	slices.SortFunc(m.entries, func(a, b gramEntry) int {
+		return cmp.Or(cmp.Compare(a.hash(), b.hash()), cmp.Compare(a.info, b.info), cmp.Compare(a.gram, b.gram))
+	})
+	m.entries = slices.Compact(m.entries)
+	for _, e := range m.entries {
+		h := e.hash()
+		m.table[h>>6] |= 1 << (h & 63)
+		m.heads[h>>(gramBits-headBits)+1]++
+	}
+	for i := range m.heads[1:] {
+		m.heads[i+1] += m.heads[i]
+	}
 }
+
+func (e gramEntry) hash() uint32 { return gramHash(e.gram | foldAll) }
 
 func isLetter(c byte) bool { return c|foldBit-'a' < 26 }
 
@@ -150,23 +174,26 @@ func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*
 func (m *inlineMatcher) search(code []byte, blocked func(*Vendor) bool, hits []inlineHit) []inlineHit {
 	for i := m.next(code, 0); i >= 0; i = m.next(code, i+2) {
 		g := gramAt(code, i)
-		for k := m.heads[gramHash(g|folds&0xffffffff)>>(gramBits-headBits)]; k != 0; {
-			e := &m.entries[k-1]
-			k = e.next
-			if g|e.fold != e.gram || i < int(e.shift) {
+		h := gramHash(g|foldAll) >> (gramBits - headBits)
+		for k := m.heads[h]; k < m.heads[h+1]; k++ {
+			e := m.entries[k]
+			if g|e.fold() != e.gram {
 				continue
 			}
-			p := &m.patterns[e.pattern]
-			if start, end, ok := p.locate(code, i-int(e.shift), p.anchor); ok && blocked(m.vendors[p.vendor]) {
-				hits = append(hits, inlineHit{start, end, int(e.pattern)})
+			p := &m.patterns[e.pattern()]
+			if start, end, ok := p.locate(code, i+e.ahead(), p.anchor); ok && blocked(m.vendors[p.vendor]) {
+				hits = append(hits, inlineHit{start, end, e.pattern()})
 			}
 		}
 	}
 	return hits
 }
 
-// folds makes eight bytes lower case, as foldBit does one.
-const folds = 0x2020202020202020
+// folds makes eight bytes lower case, as foldBit does one, and foldAll four.
+const (
+	folds   = 0x2020202020202020
+	foldAll = folds & 0xffffffff
+)
 
 // next returns the first even place at or behind the even i where a gram may
 // stand, or -1. It takes six grams at a time, three out of eight bytes.
@@ -195,20 +222,13 @@ func (m *inlineMatcher) next(code []byte, i int) int {
 			return i + 10
 		}
 	}
-	for ; i+gramLen <= len(code)+1; i += 2 {
-		if h := gramHash(gramAt(code, i) | folds&0xffffffff); t[h>>6]&(1<<(h&63)) != 0 {
+	for ; i+gramLen <= len(code); i += 2 {
+		if h := gramHash(gramAt(code, i) | foldAll); t[h>>6]&(1<<(h&63)) != 0 {
 			return i
 		}
 	}
 	return -1
 }
 
-// gramAt returns the gram at code[i:]. At the end of code the last byte may be
-// missing; it then is zero.
-func gramAt(code []byte, i int) uint32 {
-	if i+gramLen <= len(code) {
-		return binary.LittleEndian.Uint32(code[i:])
-	}
-	g := code[i : i+gramLen-1]
-	return uint32(g[0]) | uint32(g[1])<<8 | uint32(g[2])<<16
-}
+// gramAt returns the gram at code[i:].
+func gramAt(code []byte, i int) uint32 { return binary.LittleEndian.Uint32(code[i:]) }

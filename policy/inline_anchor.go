@@ -4,13 +4,10 @@ import "strings"
 
 // The scan for signatures reads a script at every second byte, four bytes at a
 // time. So of each signature it must know two pieces of four bytes that begin one
-// byte apart; together they are the signature's anchor. A script may write the
-// anchor's bytes in several ways: with white space between them, with another
-// quote, with escapes. Each spelling is known to the scan.
-const (
-	gramLen   = 4
-	anchorLen = gramLen + 1
-)
+// byte apart. The second one is the signature's anchor; the first begins a byte in
+// front of it. A script may write both in several ways: with white space between
+// their bytes, with another quote, with escapes. The scan knows each spelling.
+const gramLen = 4
 
 // commonGrams lists the commonest grams of the inline scripts of real pages, in
 // lower case, the most frequent first.
@@ -103,13 +100,14 @@ func (p *inlinePattern) anchorRate(at int, limit float64) float64 {
 	return rate
 }
 
-// plain reports whether the anchor at byte at is a piece of one word or address.
+// plain reports whether the anchor at byte at, and the byte in front of it, are a
+// piece of one word or address.
 func (p *inlinePattern) plain(at int) bool {
-	if at+anchorLen > len(p.text) {
+	if at == 0 {
 		return false
 	}
-	for i := at; i < at+anchorLen; i++ {
-		if i > at && p.gap[i] || !isPlain(p.text[i]) {
+	for i := at - 1; i < at+gramLen; i++ {
+		if i >= at && p.gap[i] || !isPlain(p.text[i]) {
 			return false
 		}
 	}
@@ -134,26 +132,60 @@ func (p *inlinePattern) telling() bool {
 	return false
 }
 
-// A gram is one spelling of four bytes of a signature's anchor.
+// A gram is one spelling of four bytes of a signature.
 type gram struct {
 	bytes [gramLen]byte
 	exact [gramLen]bool // whether the case of a letter counts
-	shift int           // how many bytes behind the anchor's first it begins
+	ahead bool          // it begins a byte in front of the anchor
 }
 
-// grams calls f with each spelling of the two grams of the anchor at byte at, the
+// grams calls f with each spelling of the two grams for the anchor at byte at, the
 // same one more than once perhaps, until f returns false.
 func (p *inlinePattern) grams(at int, f func(gram) bool) {
 	s := speller{p: p, f: f}
 	s.spell(at, 0)
+	if s.done {
+		return
+	}
+	s.ahead = true
+	for _, c := range p.before(at) {
+		s.bytes[0], s.exact[0] = c, p.shape != addressShape
+		s.spell(at, 1)
+	}
 }
 
-// A speller writes the bytes of an anchor in every way a script may.
+// before returns every byte that may stand in front of byte at of the signature.
+func (p *inlinePattern) before(at int) (ends []byte) {
+	if at == 0 {
+		for c := range 256 {
+			ends = append(ends, byte(c))
+		}
+		return ends
+	}
+	c := p.text[at-1]
+	same := spellings(c)
+	ends = append(ends, same...)
+	if !isPlain(c) {
+		for _, b := range same {
+			digit := hexDigits[b&15]
+			ends = append(ends, digit, digit&^foldBit)
+		}
+	}
+	if p.gap[at] && !p.tight {
+		for _, space := range scriptSpaces {
+			ends = append(ends, space[len(space)-1])
+		}
+	}
+	return ends
+}
+
+// A speller writes the bytes of a gram in every way a script may.
 type speller struct {
 	p     *inlinePattern
 	f     func(gram) bool
-	bytes [anchorLen]byte
-	exact [anchorLen]bool
+	bytes [gramLen]byte
+	exact [gramLen]bool
+	ahead bool
 	done  bool
 }
 
@@ -161,19 +193,10 @@ type speller struct {
 func (s *speller) spell(i, n int) {
 	switch {
 	case s.done:
-	case n == anchorLen:
-		for shift := range anchorLen - gramLen + 1 {
-			g := gram{shift: shift}
-			copy(g.bytes[:], s.bytes[shift:])
-			copy(g.exact[:], s.exact[shift:])
-			s.done = s.done || !s.f(g)
-		}
-	case i == len(s.p.text):
-		for c := range 256 { // whatever follows
-			s.put(i, n, c, true)
-		}
+	case n == gramLen:
+		s.done = !s.f(gram{s.bytes, s.exact, s.ahead})
 	default:
-		if n > 0 && s.p.gap[i] && !s.p.tight {
+		if n > 0 && !(s.ahead && n == 1) && s.p.gap[i] && !s.p.tight {
 			for _, space := range scriptSpaces {
 				s.text(i, n, space, s.spell)
 			}
@@ -182,18 +205,18 @@ func (s *speller) spell(i, n int) {
 	}
 }
 
-func (s *speller) put(i, n, c int, exact bool) {
-	s.bytes[n], s.exact[n] = byte(c), exact
+func (s *speller) put(i, n int, c byte, exact bool) {
+	s.bytes[n], s.exact[n] = c, exact
 	s.spell(i, n+1)
 }
 
 // text writes as much of a text as has room, and then goes on.
 func (s *speller) text(i, n int, text string, then func(i, n int)) {
-	for k := 0; k < len(text) && n < anchorLen; k++ {
+	for k := 0; k < len(text) && n < gramLen; k++ {
 		s.bytes[n], s.exact[n] = text[k], false
 		n++
 	}
-	if n == anchorLen {
+	if n == gramLen {
 		then = s.spell
 	}
 	then(i, n)
@@ -203,26 +226,33 @@ func (s *speller) text(i, n int, text string, then func(i, n int)) {
 // digits and a few marks are only written plainly: see hidden.
 func (s *speller) char(i, n int) {
 	c := s.p.text[i]
-	same := []byte{c}
-	if c == '\'' {
-		same = []byte("'\"`")
-	}
+	same := spellings(c)
 	for _, b := range same {
-		s.put(i+1, n, int(b), s.p.shape != addressShape)
+		s.put(i+1, n, b, s.p.shape != addressShape)
 	}
 	if isPlain(c) {
 		return
 	}
 	next := func(_, n int) { s.spell(i+1, n) }
 	for _, b := range same {
-		const digits = "0123456789abcdef"
-		code := string([]byte{digits[b>>4], digits[b&15]})
+		code := string([]byte{hexDigits[b>>4], hexDigits[b&15]})
 		s.text(i, n, `\x`+code, next)
 		s.text(i, n, `\u00`+code, next)
 	}
 	if c == '/' || c == '\'' {
 		s.text(i, n, `\`, s.char) // once more: escapes can be escaped
 	}
+}
+
+const hexDigits = "0123456789abcdef"
+
+// spellings returns the bytes that stand for one of a signature: quotes of all
+// three kinds are one.
+func spellings(c byte) []byte {
+	if c == '\'' {
+		return []byte("'\"`")
+	}
+	return []byte{c}
 }
 
 // scriptSpaces holds the white space of scripts (ECMA-262 sections 12.2 and 12.3),

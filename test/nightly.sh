@@ -30,7 +30,7 @@ while read -r package target; do
   fi
   cat "$log"
   input=$(sed -n 's/.*Failing input written to //p' "$log" | head -n 1)
-  seed=$(sed -n -e 's/.*failure while testing seed corpus entry: //p' -e "s/^ *--- FAIL: \($target.*\) (.*/\1/p" "$log" | tail -n 1)
+  seed=$(sed -n -e 's/.*failure while testing seed corpus entry: //p' -e "s/^ *--- FAIL: \($target[/].*\) (.*/\1/p" "$log" | tail -n 1)
   failures+=("$target: $(go list -f '{{.Dir}}' "$package")/${input:-${seed:-no input, see above}}")
 done <<<"$targets"
 

@@ -89,7 +89,7 @@ func (rw *Rewriter) candidate(data []byte, i int, eof bool) bool {
 	}
 	nameEnd := scan.NameEnd(data[:end], i+1)
 	e := element{start: i, nameEnd: nameEnd, end: end, elem: scan.ElemOf(data[i+1 : nameEnd]), foreign: true}
-	if ok && !eof && len(data)-end < rw.opts.MaxInline {
+	if ok && !eof && len(data) < rw.textLimit(i, end) {
 		switch e.elem {
 		case scan.Script:
 			ok = rw.ends(&c.free[0], data, end, "</script")
@@ -142,7 +142,7 @@ func (rw *Rewriter) ends(f *span, data []byte, from int, tag string) bool {
 // candidateStyle judges the text of a style element that may begin in some
 // reading.
 func (rw *Rewriter) candidateStyle(data []byte, e element) {
-	text := data[e.end:min(len(data), e.end+rw.opts.MaxInline)]
+	text := data[e.end:min(len(data), rw.textLimit(e.start, e.end))]
 	if n := endOf(text, "</style"); n >= 0 {
 		text = text[:n]
 	}
@@ -214,11 +214,9 @@ func endOf(b []byte, tag string) int {
 
 // candidateScript judges a script without source that may begin in some reading.
 func (rw *Rewriter) candidateScript(data []byte, h inlineHold) {
-	text := data[h.end:]
-	if n := endOf(text[:min(len(text), rw.opts.MaxInline)], "</script"); n >= 0 {
+	text := data[h.end:min(len(data), rw.textLimit(h.start, h.end))]
+	if n := endOf(text, "</script"); n >= 0 {
 		text = text[:n]
-	} else if len(text) > rw.opts.MaxInline {
-		text = text[:rw.opts.MaxInline]
 	}
 	rw.spend(len(text))
 	rw.judgeInline(data, &h, text)

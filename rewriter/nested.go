@@ -221,12 +221,13 @@ func (rw *Rewriter) parsedStyle(data []byte, end int) {
 	if !h.on || !h.style {
 		return
 	}
-	long := end-h.text > rw.opts.MaxInline
+	limit := rw.textLimit(h.start, h.text)
+	long := end > limit
 	if !rw.scan.Last && !long {
 		return
 	}
 	h.on = false
-	text := data[h.text:min(end, h.text+rw.opts.MaxInline)]
+	text := data[h.text:min(end, limit)]
 	if !bytes.ContainsAny(text, "&<") {
 		return
 	}

@@ -31,7 +31,7 @@ type Options struct {
 	// KiB, at least 1 KiB. The attributes of a longer tag are judged one by one;
 	// a longer script tag loses its attributes.
 	MaxHold int
-	// MaxInline is the number of bytes at the start of an inline script that are
+	// MaxInline is the number of bytes of an inline script, with its tag, that are
 	// held to judge it; default 64 KiB, at least 1 KiB. A loader behind them is
 	// not seen.
 	MaxInline int

@@ -210,7 +210,8 @@ func (rw *Rewriter) scriptText(data []byte) {
 		return
 	}
 	s := &rw.scan
-	long := s.End-h.text > rw.opts.MaxInline
+	limit := rw.textLimit(h.start, h.text)
+	long := s.End > limit
 	if !s.Last && !long {
 		return
 	}
@@ -218,7 +219,13 @@ func (rw *Rewriter) scriptText(data []byte) {
 		rw.report.LateInline++
 	}
 	h.on = false
-	rw.judgeInline(data, h, data[h.text:min(s.End, h.text+rw.opts.MaxInline)])
+	rw.judgeInline(data, h, data[h.text:min(s.End, limit)])
+}
+
+// textLimit returns where the text of an element ends at the latest that is held
+// with its tag to be judged. A long tag leaves it half of MaxInline.
+func (rw *Rewriter) textLimit(start, text int) int {
+	return max(start+rw.opts.MaxInline, text+rw.opts.MaxInline/2)
 }
 
 // judgeInline decides about an inline script by its text, or the text's

@@ -62,11 +62,18 @@ func startBrowser(t testing.TB, s *sink, sites map[string]string) *browser {
 		rules = append(rules, "MAP "+host+" "+addr)
 	}
 	slices.Sort(rules)
-	for _, host := range []string{"update.googleapis.com", "clients2.google.com", "optimizationguide-pa.googleapis.com", "safebrowsing.googleapis.com", "content-autofill.googleapis.com"} {
-		rules = append(rules, "MAP "+host+" ~NOTFOUND") // the browser's own business, no page's
-	}
+	rules = append(rules, ownRules()...)
 	rules = append(rules, "MAP * "+s.addr) // the first rule that fits wins
 	return launch(t, s, rules, nil)
+}
+
+// ownRules keep the browser's own business, which is no page's, from the network
+// and from the name server.
+func ownRules() (rules []string) {
+	for _, host := range []string{"update.googleapis.com", "clients2.google.com", "optimizationguide-pa.googleapis.com", "safebrowsing.googleapis.com", "content-autofill.googleapis.com"} {
+		rules = append(rules, "MAP "+host+" ~NOTFOUND")
+	}
+	return rules
 }
 
 // launch starts a browser that finds hosts by the given resolver rules and, if

@@ -92,7 +92,8 @@ func tourCases(t *testing.T, all []cases.Case) (ct *caseTour, bare, through map[
 	blocked.listen(ct.ledger.hear)
 	names := &resolver{heard: ct.ledger.hear}
 	ct.windows = openWindows(t, ct.site, blocked, allowed)
-	ct.asking = launch(t, blocked, []string{"MAP *.site.test " + ct.site.secure, "MAP *.plain.test " + ct.site.plain}, startTLS(t, names)).visitor(t)
+	home := []string{"MAP *.site.test " + ct.site.secure, "MAP *.plain.test " + ct.site.plain}
+	ct.asking = launch(t, blocked, append(home, ownRules()...), startTLS(t, names)).visitor(t)
 
 	seen := make(map[byte]map[int]*contact)
 	for _, run := range []byte{bareRun, throughRun} {

@@ -218,6 +218,21 @@ func (g *gate) outcome(o outcome) float64 {
 	return g.value(fmt.Sprintf("caddy_consent_responses_total{outcome=%q}", o))
 }
 
+// counted reports whether n responses had an outcome. A response is counted when
+// its handler is done, which may be after the client has read all of it.
+func (g *gate) counted(o outcome, n float64) bool { return g.settled(o, n) == n }
+
+// settled returns how many responses had an outcome, once these are n or a while
+// has passed.
+func (g *gate) settled(o outcome, n float64) float64 {
+	g.t.Helper()
+	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if got := g.outcome(o); got == n || time.Now().After(deadline) {
+			return got
+		}
+	}
+}
+
 // eventually waits until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -203,7 +203,7 @@ func TestReload(t *testing.T) {
 		}
 		g.get("/a/")
 		g.get("/b/")
-		if n := g.outcome(outcomeRewritten); n != 2 {
+		if n := g.settled(outcomeRewritten, 2); n != 2 {
 			t.Fatalf("reload %d: %v pages counted", i, n)
 		}
 	}

@@ -106,7 +106,7 @@ func TestOwnPrefix(t *testing.T) {
 					t.Errorf("%s: %d", path, got.StatusCode)
 				}
 			}
-			if n := g.outcome(outcomeOwn); n != 4 {
+			if n := g.settled(outcomeOwn, 4); n != 4 {
 				t.Errorf("counted %v answers of our own", n)
 			}
 			select {
@@ -196,7 +196,7 @@ func TestNested(t *testing.T) {
 	if got := g.get("/", "Cookie", granted(t)); got.body != tracked || strings.Count(got.Header.Get("Etag"), "~") != 1 {
 		t.Errorf("granted: %v %q", got.Header, got.body)
 	}
-	if got := g.get("/"); strings.Contains(got.body, live) || strings.Count(got.body, "data-cg-held") != 1 || g.outcome(outcomeRewritten) != 1 {
+	if got := g.get("/"); strings.Contains(got.body, live) || strings.Count(got.body, "data-cg-held") != 1 || !g.counted(outcomeRewritten, 1) {
 		t.Errorf("restricted: %q", got.body)
 	}
 }
@@ -218,7 +218,7 @@ func TestFailureInsidePage(t *testing.T) {
 	if err == nil || strings.Contains(string(body), live) {
 		t.Errorf("%v, got %q", err, body)
 	}
-	if g.outcome(outcomeAborted) != 1 {
+	if !g.counted(outcomeAborted, 1) {
 		t.Error("not counted as aborted")
 	}
 }

@@ -223,7 +223,7 @@ func TestContractA8BrokenSite(t *testing.T) {
 			if err == nil {
 				t.Error("the page looks complete")
 			}
-			if n := g.outcome(outcomeAborted); n != 1 {
+			if n := g.settled(outcomeAborted, 1); n != 1 {
 				t.Errorf("aborted counted %v times", n)
 			}
 		})
@@ -254,7 +254,7 @@ func TestContractA11ErrorRoutes(t *testing.T) {
 	if got.StatusCode != 502 || strings.Contains(got.body, live) || !strings.Contains(got.body, "hello") {
 		t.Errorf("with consent: got %d %q", got.StatusCode, got.body)
 	}
-	if g.outcome(outcomeFailed) != 1 || g.outcome(outcomeRewritten) != 1 {
+	if !g.counted(outcomeFailed, 1) || !g.counted(outcomeRewritten, 1) {
 		t.Errorf("counted %v failed, %v rewritten", g.outcome(outcomeFailed), g.outcome(outcomeRewritten))
 	}
 	// The visitor's choice is still known there.

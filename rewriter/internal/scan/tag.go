@@ -187,6 +187,10 @@ func (s *Scanner) quickEnd(data []byte, i int) bool {
 	return true
 }
 
+// maxAttrs is how many attributes the scanner keeps. A tag with more is rare, and
+// its caller may read them.
+const maxAttrs = 1 << 10
+
 // quickAttrs reads the attributes behind a tag name, up to the tag's end. It
 // either puts them into s.Attrs or notes in s.Flags whether any may load something
 // on any element.
@@ -239,6 +243,9 @@ func (s *Scanner) quickAttrs(b []byte, i int, record bool) (end int, ok bool) {
 			}
 		}
 		if record {
+			if len(attrs) == maxAttrs {
+				return 0, false
+			}
 			attrs = append(attrs, a)
 		} else {
 			s.Flags |= flag(b, a)
@@ -261,8 +268,11 @@ func flag(b []byte, a Attr) uint8 {
 func (s *Scanner) reread(data []byte) {
 	s.Flags = 0
 	s.Attrs, s.HasAttrs = Attrs(s.Attrs[:0], data[:s.End], s.NameEnd), true
-	for i := range s.Attrs {
-		s.Flags |= flag(data, s.Attrs[i])
+	for _, a := range s.Attrs {
+		s.Flags |= flag(data, a)
+	}
+	if len(s.Attrs) > maxAttrs {
+		s.Attrs, s.HasAttrs = nil, false
 	}
 }
 

@@ -143,19 +143,19 @@ func (b *baseURL) resolve(raw []byte, loc *policy.Location) urlClass {
 	}
 	rest := raw
 	scheme := b.scheme
-	switch {
-	case scan.HasPrefixFold(raw, "https://"):
+	switch first := raw[0] | 0x20; {
+	case raw[0] == '/':
+	case first == 'h' && scan.HasPrefixFold(raw, "https://"):
 		rest, scheme = raw[len("https:"):], "https"
-	case scan.HasPrefixFold(raw, "http://"):
+	case first == 'h' && scan.HasPrefixFold(raw, "http://"):
 		rest, scheme = raw[len("http:"):], "http"
-	case scan.HasPrefixFold(raw, "data:"):
+	case first == 'd' && scan.HasPrefixFold(raw, "data:"):
 		return urlData
-	case scan.HasPrefixFold(raw, "about:"):
+	case first == 'a' && scan.HasPrefixFold(raw, "about:"):
 		return urlLocal
-	case scan.HasPrefixFold(raw, "javascript:"):
+	case first == 'j' && scan.HasPrefixFold(raw, "javascript:"):
 		return urlScript
-	case raw[0] == '/' || !hasScheme(raw):
-	default:
+	case hasScheme(raw):
 		return b.slow(raw, loc)
 	}
 	if len(rest) >= 2 && rest[0] == '/' && rest[1] == '/' {

@@ -158,8 +158,9 @@ func (s *Scanner) quickStart(data []byte, i int) (ev Event, ok bool) {
 		nameEnd++
 	}
 	elem := ElemOf(data[i+1 : nameEnd])
+	// An element of svg may turn out to end it, so both are wanted there.
 	record := elem != Other || s.foreign.active()
-	end, ok := s.quickAttrs(data, nameEnd, record)
+	end, ok := s.quickAttrs(data, nameEnd, record, elem == Other)
 	if !ok {
 		return again, false
 	}
@@ -191,10 +192,10 @@ func (s *Scanner) quickEnd(data []byte, i int) bool {
 // its caller may read them.
 const maxAttrs = 1 << 10
 
-// quickAttrs reads the attributes behind a tag name, up to the tag's end. It
-// either puts them into s.Attrs or notes in s.Flags whether any may load something
-// on any element.
-func (s *Scanner) quickAttrs(b []byte, i int, record bool) (end int, ok bool) {
+// quickAttrs reads the attributes behind a tag name, up to the tag's end. It puts
+// them into s.Attrs, if record, and notes in s.Flags, for an other element, whether
+// any may load something on any element.
+func (s *Scanner) quickAttrs(b []byte, i int, record, other bool) (end int, ok bool) {
 	attrs := s.Attrs[:0]
 	s.Flags, s.tag = 0, beforeAttr
 	for i < len(b) {
@@ -247,7 +248,8 @@ func (s *Scanner) quickAttrs(b []byte, i int, record bool) (end int, ok bool) {
 				return 0, false
 			}
 			attrs = append(attrs, a)
-		} else {
+		}
+		if other {
 			s.Flags |= flag(b, a)
 		}
 	}

@@ -351,7 +351,7 @@ var jsClass = func() (t [256]uint8) {
 		switch b := byte(c); {
 		case isNameByte(b) || b == '\\':
 			t[c] = jsWord
-		case b >= 0x80:
+		case b >= 0x80 || b == 0: // a NUL stands for U+FFFD
 			t[c] = jsBeyond
 		}
 	}

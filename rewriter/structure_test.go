@@ -179,7 +179,13 @@ func freeTokens(doc []byte) (list []token) {
 				attrs = append(attrs, html.Attribute{Key: string(doc[a.Name:a.NameEnd]), Val: string(doc[a.Val:a.ValEnd])})
 			}
 		}
-		list = append(list, newToken(fmt.Sprint(closed, " ", string(doc[i:nameEnd])), attrs))
+		// No element has such a name, so what follows the mark in it is nobody's: a
+		// prefix with its slash may stand there.
+		text := doc[i:nameEnd]
+		if k := bytes.IndexAny(text, `"'(`); k >= 0 {
+			text = text[:k]
+		}
+		list = append(list, newToken(fmt.Sprint(closed, " ", string(text)), attrs))
 	}
 	return list
 }

@@ -14,7 +14,7 @@ import (
 const (
 	DefaultMaxHold   = 64 << 10
 	DefaultMaxInline = 64 << 10
-	minHold          = 1 << 10
+	minHold          = scan.LongName
 )
 
 // ErrTangled is returned for a document whose readings differ so much that

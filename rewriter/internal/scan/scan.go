@@ -377,6 +377,10 @@ func (s *Scanner) walk(data []byte, eof bool) Event {
 	return s.startTag(data)
 }
 
+// LongName is how long the name of an element may be that is not reported. In a
+// tag that comes in pieces a longer one may be more than the caller holds.
+const LongName = 1 << 10
+
 const noscriptEnd = "</noscript"
 
 // ghostEnd looks for the end tag of an empty element of svg inside a token.
@@ -423,7 +427,7 @@ func (s *Scanner) startTag(data []byte) Event {
 		if s.Flags == flagFollow && !s.Long && !follows(data[s.Start+1:s.NameEnd]) {
 			s.Flags = 0
 		}
-		if s.Flags == 0 && !s.Long && !s.Every && !s.foreign.active() {
+		if s.Flags == 0 && !s.Long && !s.Every && !s.foreign.active() && s.NameEnd-s.Start < LongName {
 			return again
 		}
 		return StartTag

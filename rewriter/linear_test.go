@@ -237,7 +237,7 @@ func FuzzLinear(f *testing.F) {
 			f.Add([]byte(c.head+c.piece+c.tail), uint16(len(c.head)), uint16(len(c.tail)))
 		}
 	}
-	o := Options{MaxHold: 4 << 10, MaxInline: 4 << 10}
+	o := Options{MaxHold: 2 << 10, MaxInline: 2 << 10}
 	rw := New(o)
 	f.Fuzz(func(t *testing.T, doc []byte, head, tail uint16) {
 		if int(head)+int(tail) >= len(doc) || len(doc) > 2<<10 {
@@ -248,7 +248,7 @@ func FuzzLinear(f *testing.F) {
 		for _, size := range []int{1, 100, whole} {
 			var work [2]int
 			for i := range work {
-				doc := c.document((32 << 10) << i)
+				doc := c.document((16 << 10) << i)
 				run(t, rw, doc, size)
 				work[i] = rw.looked()
 				if bound := workBound(rw, len(doc)); work[i] > bound {

@@ -168,9 +168,19 @@ func (rw *Rewriter) hold(data []byte, e element, d policy.Decision, typ string) 
 	if len(rw.attrs) > 0 && data[rw.attrs[0].Name] == '=' {
 		end = "/" // in a name that begins with it, "=" must not become the mark's
 	}
-	rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held", end)
+	// A name that ends with "<" has a slash behind it: another reading may see an
+	// end tag there, which no mark must come into.
+	marked := data[e.nameEnd-1] != '<'
+	if marked {
+		rw.insert(e.nameEnd, typ, " data-cg-vendor=", vendor, " data-cg-category=", category, " data-cg-held", end)
+	}
 	for _, i := range rw.renames {
-		rw.insert(rw.attrs[i].Name, "data-cg-")
+		a := &rw.attrs[i]
+		if !marked && a.Name == e.nameEnd+1 && scan.EqualFold(data[a.Name:a.NameEnd], "style") {
+			rw.err = ErrTangled // renaming it would undo the end tag of a style element
+			return
+		}
+		rw.insert(a.Name, "data-cg-")
 	}
 }
 

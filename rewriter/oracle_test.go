@@ -54,7 +54,7 @@ func rewrite(t testing.TB, doc []byte, size int, p Page) ([]byte, *Report) {
 }
 
 var (
-	stubPattern   = regexp.MustCompile(`(?s)<script (?:nonce[^>]*? )?data-cg-stub=[a-z0-9-]+>.*?</script>`)
+	stubPattern   = regexp.MustCompile(`(?s)<script (?:(?i:nonce)[^>]*? )?data-cg-stub=[a-z0-9-]+>.*?</script>`)
 	equalsPattern = regexp.MustCompile(`data-cg-held/([/\t\n\f\r ]*=)`)
 	markerPattern = regexp.MustCompile(`( type=text/plain)? data-cg-vendor=[a-z0-9-]+ data-cg-category=[a-z0-9-]+ data-cg-held`)
 )

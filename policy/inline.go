@@ -142,6 +142,7 @@ func gramHash(gram uint32) uint32 { return gram * 0x9E3779B1 >> (32 - gramBits) 
 func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*Vendor) (loader *Vendor, out []*Vendor) {
 	j := inlineJudges.Get().(*inlineJudge)
 	defer inlineJudges.Put(j)
+	defer j.release()
 	if i := firstHidden(code); i >= 0 {
 		j.plain = reveal(j.plain[:0], code)
 		code = j.plain
@@ -151,7 +152,6 @@ func (m *inlineMatcher) match(code []byte, blocked func(*Vendor) bool, calls []*
 		return nil, calls
 	}
 	j.reset(m, code)
-	defer j.release()
 	j.run(j.hits)
 	slices.Sort(j.touched)
 	first, out := len(code), calls

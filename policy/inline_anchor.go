@@ -165,11 +165,11 @@ func (p *inlinePattern) before(at int) (ends []byte) {
 	c := p.text[at-1]
 	same := spellings(c)
 	ends = append(ends, same...)
-	if !isPlain(c) {
-		for _, b := range same {
-			digit := hexDigits[b&15]
-			ends = append(ends, digit, digit&^foldBit)
-		}
+	// The last digit of an escape, which a script inside a string may have for any
+	// byte.
+	for _, b := range same {
+		digit := hexDigits[b&15]
+		ends = append(ends, digit, digit&^foldBit)
 	}
 	if p.gap[at] && !p.tight {
 		for _, space := range scriptSpaces {

@@ -330,3 +330,29 @@ func TestInlinePages(t *testing.T) {
 		t.Errorf("%d scripts only call vendors, want 102", calls)
 	}
 }
+
+// A script in a string may write any letter as an escape; whether the scan meets
+// the bytes in front of an anchor at an even place or at an odd one is all the same.
+func TestInlineEscapesInFrontOfAnchors(t *testing.T) {
+	m := catalogMatcher(t)
+	for i := range m.patterns {
+		p := &m.patterns[i]
+		c := byte(0)
+		if p.anchor > 0 {
+			c = p.text[p.anchor-1]
+		}
+		if !isNameByte(c) {
+			continue
+		}
+		for pad := range 2 {
+			escaped := `\\x` + string([]byte{hexDigits[c>>4], hexDigits[c&15]})
+			code := []byte(strings.Repeat(" ", pad) + p.text[:p.anchor-1] + escaped + p.text[p.anchor:] + "      ")
+			fast, slow := m.search(code, anyVendor, nil), slowSearch(m, code)
+			slices.SortFunc(fast, compareHits)
+			slices.SortFunc(slow, compareHits)
+			if !slices.Equal(fast, slow) {
+				t.Errorf("%s: found %v, there are %v", code, fast, slow)
+			}
+		}
+	}
+}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/consentgate/consentgate/policy"
 )
 
 // heapAfter returns how much the heap in use grew while f ran, at its peak as
@@ -180,5 +183,30 @@ func TestTangled(t *testing.T) {
 	out, _, ok := tryRewrite([]byte(in), 4096, testPage(denied()))
 	if ok && !bytes.Equal(restore(out), []byte(in)) {
 		t.Error("neither refused nor kept")
+	}
+}
+
+// A Rewriter that waits in a pool keeps memory for the next document, but nothing
+// of the last one's policy.
+func TestReleaseLetsGo(t *testing.T) {
+	rw := New(Options{})
+	rw.Reset(discard{}, testPage(denied()))
+	doc := `<base href="https://cdn.site.test/x/"><script>fbq('track','x')</script><b onclick="gtag('event','x')">x</b><script src="https://connect.facebook.net/en_US/fbevents.js"></script><iframe srcdoc="<img src='https://www.facebook.com/tr?id=1'>"></iframe>`
+	if _, err := rw.Write([]byte(doc)); err != nil {
+		t.Fatal(err)
+	}
+	if rw.held.Vendor == nil || len(rw.stubs) == 0 || rw.child == nil {
+		t.Fatal("the document does not fill the Rewriter")
+	}
+	rw.Release()
+	for _, r := range []*Rewriter{rw, rw.child} {
+		for _, vendors := range [][]*policy.Vendor{r.calls, r.stubs, r.later} {
+			if slices.ContainsFunc(vendors[:cap(vendors)], func(v *policy.Vendor) bool { return v != nil }) {
+				t.Error("a vendor is kept")
+			}
+		}
+		if r.held.Vendor != nil || r.page != (Page{}) || r.base.host != "" || r.base.path != "" {
+			t.Errorf("kept: %v, %v, %s%s", r.held, r.page, r.base.host, r.base.path)
+		}
 	}
 }

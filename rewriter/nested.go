@@ -333,8 +333,8 @@ func (rw *Rewriter) judgeData(u []byte, k policy.Kind) policy.Decision {
 		if rw.depth == maxDepth {
 			return rw.unsure()
 		}
-		rw.depth++ // a style sheet may import another data: URL, and so on
-		d := rw.blockedCSS(code)
+		rw.depth++                            // a style sheet may import another data: URL, and so on
+		d := rw.blockedCSS(bytes.Clone(code)) // which is decoded where this one may lie
 		rw.depth--
 		return d
 	}

@@ -407,7 +407,7 @@ func (rw *Rewriter) baseTag(data []byte) {
 		}
 		if rw.baseHref(data, a) {
 			rw.insert(a.Name, "data-cg-")
-		} else if counts {
+		} else if counts && a.ValEnd-a.Name <= maxBase {
 			rw.base.rebase(rw.decode(data[a.Val:a.ValEnd]))
 			counts = false
 		}

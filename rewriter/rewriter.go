@@ -137,12 +137,21 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 // be Reset again.
 func (rw *Rewriter) Release() {
 	rw.dst, rw.page, rw.err = nil, Page{}, ErrClosed
+	rw.held = policy.Decision{}
+	for _, vendors := range []*[]*policy.Vendor{&rw.calls, &rw.stubs, &rw.later} {
+		clear((*vendors)[:cap(*vendors)])
+		*vendors = (*vendors)[:0]
+	}
+	rw.base = baseURL{scratch: rw.base.scratch[:0]}
+	if rw.child != nil {
+		rw.child.Release()
+	}
 }
 
 // Capacity returns the bytes of memory the Rewriter keeps for reuse.
 func (rw *Rewriter) Capacity() int {
 	n := cap(rw.buf) + cap(rw.out) + cap(rw.ins) + cap(rw.value) + cap(rw.plain) + cap(rw.code) +
-		24*cap(rw.edits) + 48*(cap(rw.parsed)+cap(rw.scan.Attrs)) + 8*cap(rw.pos) + 16*cap(rw.hits)
+		cap(rw.base.scratch) + 8*(cap(rw.renames)+cap(rw.calls)+cap(rw.stubs)+cap(rw.later)+cap(rw.cand.long)) + 24*cap(rw.edits) + 48*(cap(rw.parsed)+cap(rw.scan.Attrs)) + 8*cap(rw.pos) + 16*cap(rw.hits)
 	if rw.child != nil {
 		n += rw.child.Capacity()
 	}

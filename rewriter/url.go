@@ -44,6 +44,12 @@ func (b *baseURL) reset(scheme, host, path string) {
 	if path == "" || path[0] != '/' {
 		path = "/" + path
 	}
+	// What is longer no browser has on its page; it would be copied for each
+	// reference.
+	if len(path) > maxBase {
+		path = path[:strings.LastIndexByte(path[:maxBase], '/')+1]
+	}
+	host = host[:min(len(host), maxAuthority)]
 	// A browser may ask for "site.test.", and other clients for "Site.TEST".
 	b.scheme, b.host, b.path, b.set = scheme, trimDot(strings.ToLower(hostOnly(host))), path, false
 	b.authority, b.full = host, ""
@@ -410,6 +416,8 @@ func hasScheme(s []byte) bool {
 const (
 	maxSlow = 2 << 10
 	maxBase = 1 << 10
+
+	maxAuthority = 300 // bytes of the page's host and port
 )
 
 // slow asks the full parser.

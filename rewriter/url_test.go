@@ -126,6 +126,26 @@ func TestBaseAsParser(t *testing.T) {
 	}
 }
 
+// A page's own address is what a visitor makes it, and is copied and parsed for
+// every odd reference in the page.
+func TestPageAddressIsBounded(t *testing.T) {
+	var b baseURL
+	b.reset("https", strings.Repeat("a", 1<<16), "/"+strings.Repeat("dir/", 1<<16)+"page.html")
+	if n := len(b.address()); n > maxBase+maxAuthority+len("https://") {
+		t.Errorf("%d bytes", n)
+	}
+	b.reset("https", "site.test", "/"+strings.Repeat("dir/", 1<<16)+"page.html")
+	var loc policy.Location
+	for _, ref := range []string{"a\tb.png", "x.png", "../x.png", "https://a--b.test/x"} {
+		if b.resolve([]byte(ref), &loc) != urlNet || len(loc.Path) > maxBase+len(ref) {
+			t.Errorf("%q: %d bytes of path", ref, len(loc.Path))
+		}
+	}
+	if b.resolve([]byte("/own.js"), &loc) != urlNet || string(loc.Host) != "site.test" || string(loc.Path) != "/own.js" {
+		t.Errorf("%s%s", loc.Host, loc.Path)
+	}
+}
+
 // FuzzResolve compares the fast path with the full parser.
 func FuzzResolve(f *testing.F) {
 	for _, s := range []string{"/a", "//h.test/p?q#f", "https://a.b/c", "a/./b", "x:y", "http:a", "//a:80", "//1.2", "https://A_b.c/%2e", "//a..b/", "?", "a b", "//-a.b-/", "//A.b/C/../D", "//A_B.c:80", "//XN--A.b", "//a.b/../c?d", `/a\..\b`, `/\a.b/c`, `a\b`, `\\a.b\c`} {

@@ -200,11 +200,12 @@ func TestReload(t *testing.T) {
 				t.Fatalf("reload %d: stream: %d, %v", i, n, err)
 			}
 		}
-		g.get("/a/")
-		g.get("/b/")
-		if n := g.settled(outcomeRewritten, 2); n != 2 {
-			t.Fatalf("reload %d: %v pages counted", i, n)
-		}
+		// For a moment the old server may still accept connections.
+		eventually(t, fmt.Sprintf("pages counted after reload %d", i), func() bool {
+			g.get("/a/")
+			g.get("/b/")
+			return g.settled(outcomeRewritten, 2) >= 2
+		})
 	}
 	close(step)
 	eventually(t, "goroutines back", func() bool { return runtime.NumGoroutine() <= before+10 })

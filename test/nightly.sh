@@ -2,7 +2,7 @@
 # Fuzzes every target of the module, one after the other, each for the given time:
 #
 #   test/nightly.sh         ten minutes each, for a machine that is idle at night
-#   test/nightly.sh 5s      a short while each, as .ci/run does
+#   test/nightly.sh 2s      a short while each, as .ci/run does
 #
 # The targets are those that `go test -list` knows. One that fails does not stop
 # the others: at the end the failing inputs are named, and the exit status is 1.

@@ -206,7 +206,7 @@ func (w *responseWriter) filterHints(h http.Header) {
 
 // markVariant makes the validators those of one variant of a page.
 func (w *responseWriter) markVariant() {
-	rewriter.VariantETag(w.Header(), w.v.variant)
+	rewriter.VariantETag(w.Header(), w.v.variant, false)
 	w.mark()
 }
 

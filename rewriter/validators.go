@@ -49,6 +49,17 @@ func VariantETag(h http.Header, variant string, recoded bool) {
 	}
 }
 
+// WeakenETag makes strong entity tags weak: for a body that is no page, but whose
+// content coding was undone or replaced.
+func WeakenETag(h http.Header) {
+	filterHeaderLines(h, "ETag", func(line string) string {
+		if headerTrim(line) == line && strings.HasPrefix(line, `"`) {
+			return "W/" + line
+		}
+		return line
+	})
+}
+
 // dateTag returns the beginning of a tag made from a date.
 func dateTag(at time.Time) string { return `W/"` + strconv.FormatInt(at.Unix(), 36) }
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/consentgate/consentgate/rewriter"
 )
@@ -23,4 +24,25 @@ func (w *responseWriter) recode(h http.Header) string {
 		h["Content-Encoding"] = []string{coding}
 	}
 	return coding
+}
+
+// How long, and how much of the page, a compressor may keep for the sake of a
+// better ratio.
+const (
+	codingDelay = 20 * time.Millisecond
+	codingBytes = 16 << 10
+)
+
+// codeOn is called for each piece the site sent. It lets out what the compressor
+// has kept, so that a visitor sees what has come of a page while the site is slow.
+func (w *responseWriter) codeOn() error {
+	if w.enc == nil {
+		return nil
+	}
+	now := time.Now()
+	if w.uncoded < codingBytes && now.Sub(w.coded) < codingDelay {
+		return nil
+	}
+	w.coded, w.uncoded = now, 0
+	return w.enc.Flush()
 }

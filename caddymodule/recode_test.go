@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -81,5 +83,54 @@ func TestRecodeBrokenOff(t *testing.T) {
 		if !g.counted(outcomeAborted, 1) {
 			t.Errorf("%s: not counted", coding)
 		}
+	}
+}
+
+// A20: the compressor does not keep the beginning of a page from the visitor while
+// the site is slow, though nobody flushes a page of known length.
+func TestRecodeNoDelay(t *testing.T) {
+	text := randomText(100_000)
+	body := encoded(t, "gzip", []byte(tracked+text))
+	seen := make(chan bool)
+	addr := raw(t, func(c net.Conn, _ *http.Request) {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n", len(body))
+		c.Write(body[:len(body)/2])
+		<-seen
+		c.Write(body[len(body)/2:])
+	})
+	g := start(t, proxy(addr))
+	for _, coding := range []string{"gzip", "br", "zstd"} {
+		req, err := http.NewRequest(http.MethodGet, "http://"+g.addr+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept-Encoding", coding)
+		resp, err := plainClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		dec, err := rewriter.NewDecoder([]string{resp.Header.Get("Content-Encoding")}, &got, rewriter.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		for got.Len() < 10_000 {
+			n, err := resp.Body.Read(buf)
+			if err != nil {
+				t.Fatalf("%s: %d bytes of text, then %v", coding, got.Len(), err)
+			}
+			if _, err := dec.Write(buf[:n]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen <- true
+		if _, err := io.Copy(dec, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		if err := dec.Close(); err != nil || !strings.HasSuffix(got.String(), text) {
+			t.Errorf("%s: %d bytes of text, %v", coding, got.Len(), err)
+		}
+		resp.Body.Close()
 	}
 }

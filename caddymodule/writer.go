@@ -66,6 +66,9 @@ type responseWriter struct {
 	page   io.Writer      // where the page enters: text or rw
 	memory int            // set aside for the page
 
+	coded   time.Time // when enc was last made to let everything out
+	uncoded int       // bytes given to it since
+
 	dropped int   // bytes of the site dropped after our own answer
 	err     error // ends the response: every further Write returns it
 	gone    bool  // err came from the client's side

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -30,7 +31,7 @@ func (w *responseWriter) recode(h http.Header) string {
 // better ratio.
 const (
 	codingDelay = 20 * time.Millisecond
-	codingBytes = 16 << 10
+	codingBytes = 32 << 10
 )
 
 // codeOn is called for each piece the site sent. It lets out what the compressor
@@ -44,5 +45,13 @@ func (w *responseWriter) codeOn() error {
 		return nil
 	}
 	w.coded, w.uncoded = now, 0
-	return w.enc.Flush()
+	if err := w.enc.Flush(); err != nil {
+		return err
+	}
+	// What was coded in one piece is of no use in part.
+	if err := w.flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		w.gone = true
+		return err
+	}
+	return nil
 }

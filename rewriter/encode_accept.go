@@ -6,10 +6,10 @@ import (
 )
 
 // The codings a rewritten page is sent in, in the order of preference. By the figures
-// of docs/encodings.md zstd takes a quarter less time than gzip and makes pages as
-// small or smaller. br makes them smaller still, and takes half as long again and
-// the most memory: only who sent br so far gets it. "deflate" is never applied, its
-// name stands for two formats.
+// of docs/encodings.md zstd takes a quarter less time than gzip for pages of about the
+// same size. br makes large pages smaller still, and takes half as long again and the
+// most memory: only who sent br so far gets it. "deflate" is never applied, its name
+// stands for two formats.
 var (
 	codingsApplied = [...]string{"zstd", "gzip", "br"}
 	codingsAfterBr = [...]string{"br", "zstd", "gzip"}

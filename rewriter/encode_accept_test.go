@@ -76,6 +76,8 @@ func TestAcceptedCoding(t *testing.T) {
 		{"several lines", []string{"deflate", "gzip;q=0.5", "br"}, gzip, "br"},
 		{"several lines, equal", []string{"deflate", "br", "gzip"}, gzip, "gzip"},
 		{"refused on another line", []string{"gzip", "gzip;q=0"}, gzip, ""},
+		{"refused on the line before", []string{"x-gzip;q=0", "gzip"}, gzip, ""},
+		{"no equals sign", []string{"gzip;q:1"}, gzip, ""},
 		{"twice, the lower counts", []string{"gzip, br;q=0.5, gzip;q=0.1"}, gzip, "br"},
 
 		// Members that cannot be read are as good as refused.

@@ -5,11 +5,15 @@ import (
 	"strings"
 )
 
-// applied are the codings a rewritten page is sent in, in the order of
-// preference. By the figures of docs/encodings.md zstd takes the least time and
-// makes pages smaller than gzip does; br makes them smaller still, and takes
-// longer. "deflate" is never applied: its name stands for two formats.
-var applied = [...]string{"zstd", "br", "gzip"}
+// The codings a rewritten page is sent in, in the order of preference. By the figures
+// of docs/encodings.md zstd takes a quarter less time than gzip for pages of about the
+// same size. br makes large pages smaller still, and takes half as long again and the
+// most memory: only who sent br so far gets it. "deflate" is never applied, its name
+// stands for two formats.
+var (
+	codingsApplied = [...]string{"zstd", "gzip", "br"}
+	codingsAfterBr = [...]string{"br", "zstd", "gzip"}
+)
 
 // AcceptedCoding returns the content coding a rewritten page is sent in, "" for
 // none. The lines are the request's Accept-Encoding fields (RFC 9110, section
@@ -31,9 +35,9 @@ func AcceptedCoding(lines, site []string) string {
 			a.add(headerTrim(member))
 		}
 	}
-	order := applied
-	if i := slices.Index(order[:], "br"); slices.Contains(site, "br") {
-		order[0], order[i] = order[i], order[0]
+	order := codingsApplied
+	if slices.Contains(site, "br") {
+		order = codingsAfterBr
 	}
 	best, weight := "", max(1, a.of("identity", false))
 	for _, coding := range order {

@@ -43,6 +43,7 @@ func main() {
 	flag.IntVar(&o.firsts, "firsts", 3000, "requests to each side for the time to the first byte")
 	flag.IntVar(&o.streams, "streams", 1000, "streams that are held open for the memory")
 	flag.StringVar(&o.profile, "profile", "", "compare nothing; write a CPU profile of the gateway during the scenarios to this file")
+	flag.StringVar(&o.binary, "binary", "", "measure this binary instead of building one")
 	flag.Parse()
 	var err error
 	if o.only, err = regexp.Compile(*only); err != nil {
@@ -60,7 +61,7 @@ type options struct {
 	rounds, firsts, streams int
 	block                   time.Duration
 	only                    *regexp.Regexp
-	profile                 string
+	profile, binary         string
 }
 
 // run builds the binary, measures and prints. What it started is stopped when it
@@ -71,9 +72,10 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary, err := child.Build(ctx, dir)
-	if err != nil {
-		return err
+	if o.binary == "" {
+		if o.binary, err = child.Build(ctx, dir); err != nil {
+			return err
+		}
 	}
 	c, err := newCorpus()
 	if err != nil {
@@ -88,7 +90,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := writeFiles(files); err != nil {
 		return err
 	}
-	b := &bench{options: o, corpus: c, site: s, binary: binary, files: files}
+	b := &bench{options: o, corpus: c, site: s, files: files}
 	fmt.Printf("Pages: %s.\n", c.note)
 	steps := []func(context.Context) error{b.costs, b.firstBytes, b.memory}
 	if o.profile != "" {
@@ -115,9 +117,9 @@ func writeFiles(dir string) error {
 // A bench has what all measurements need.
 type bench struct {
 	options
-	corpus        *corpus
-	site          *site
-	binary, files string
+	corpus *corpus
+	site   *site
+	files  string
 }
 
 // The sides: the same site with the gateway and without it, plain and with Caddy's

@@ -193,10 +193,7 @@ func (w *responseWriter) filterBy(b policy.Bound, open bool) {
 
 // filterHints removes the fields that make browsers load something.
 func (w *responseWriter) filterHints(h http.Header, b policy.Bound) {
-	base := w.base()
-	rewriter.FilterLink(h, b, base, w.h.metrics.countHeader)
-	rewriter.FilterRefresh(h, b, base, w.h.metrics.countHeader)
-	rewriter.FilterReporting(h, b, base, w.h.metrics.countHeader)
+	rewriter.FilterHints(h, b, w.base(), w.h.metrics.countHeader)
 }
 
 func (w *responseWriter) base() rewriter.Base {

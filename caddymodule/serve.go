@@ -171,11 +171,12 @@ func lastValue(lines []string) string {
 
 // hostname returns host in lower case without port and trailing dot.
 func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.IndexByte(host, ':') >= 0 { // or SplitHostPort would only make an error
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
 	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 

@@ -133,6 +133,9 @@ type Revalidation struct {
 // Lines without anything of ours keep their bytes.
 func OriginETags(h http.Header, variant string, html bool) Revalidation {
 	v := Revalidation{html: html}
+	if !conditionFields.in(h) {
+		return v
+	}
 	var since time.Time
 	filterETagLists(h, "If-None-Match", func(tag string) string {
 		if tag == "*" {
@@ -188,6 +191,8 @@ func OriginETags(h http.Header, variant string, html bool) Revalidation {
 	}
 	return v
 }
+
+var conditionFields = newHeaderNames("If-None-Match", "If-Match", "If-Modified-Since", "If-Range")
 
 func keepUnless(drop bool, tag string) string {
 	if drop {

@@ -229,7 +229,7 @@ func (w *responseWriter) startRewriting(h http.Header, whole bool) {
 	}
 	rewriter.PinCharset(h, label)
 	w.rw.Reset(w.out, rewriter.Page{
-		Bound:   w.v.page,
+		Bound:   w.v.at(w.v.page),
 		Scheme:  w.v.scheme,
 		Host:    w.v.host,
 		Path:    w.v.path,

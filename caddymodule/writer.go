@@ -44,10 +44,11 @@ func (s stage) sent() bool { return s > stageHold }
 // http.ResponseWriter it is used by one goroutine at a time. Caddy's reverse
 // proxy flushes from a timer, under the lock that guards its writes.
 type responseWriter struct {
-	*caddyhttp.ResponseWriterWrapper
+	*caddyhttp.ResponseWriterWrapper // points to below, so that a response is one piece of memory
+	below                            caddyhttp.ResponseWriterWrapper
 
 	h *Handler
-	v *visit
+	v visit
 
 	status int
 	stage  stage
@@ -77,12 +78,11 @@ type responseWriter struct {
 	waited time.Duration // in writes to the client
 }
 
-func newResponseWriter(h *Handler, w http.ResponseWriter, v *visit) *responseWriter {
-	return &responseWriter{
-		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		h:                     h,
-		v:                     v,
-	}
+func newResponseWriter(h *Handler, w http.ResponseWriter) *responseWriter {
+	rw := &responseWriter{h: h}
+	rw.below.ResponseWriter = w
+	rw.ResponseWriterWrapper = &rw.below
+	return rw
 }
 
 // WriteHeader remembers the final status and acts on it as far as it can without

@@ -112,6 +112,14 @@ type Revalidation struct {
 	html    bool
 }
 
+// translatedFields are the request fields that FilterCookie and OriginETags look
+// at.
+var translatedFields = newHeaderNames("Cookie", "If-None-Match", "If-Match", "If-Modified-Since", "If-Range")
+
+// Translated reports whether a request has fields that FilterCookie or
+// OriginETags look at.
+func Translated(h http.Header) bool { return translatedFields.in(h) }
+
 // OriginETags translates the validators of a request for the origin, which
 // knows nothing of variants (RFC 9110, section 13.1). variant is that of the
 // requesting state; html says whether the answer may be HTML ([MayBeHTML]).

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentgate/consentgate/consent"
+	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/test/gate"
 )
 
@@ -51,6 +53,12 @@ func (w *wire) ask(target string, lines ...string) (status int, header []string)
 	if _, err := w.conn.Write([]byte(head + "\r\n")); err != nil {
 		w.t.Fatal(err)
 	}
+	return w.head(target)
+}
+
+// head reads the head of an answer, and its body if it has one.
+func (w *wire) head(target string) (status int, header []string) {
+	w.t.Helper()
 	length := 0
 	for i := 0; ; i++ {
 		line, err := w.r.ReadString('\n')
@@ -73,6 +81,14 @@ func (w *wire) ask(target string, lines ...string) (status int, header []string)
 			}
 		}
 	}
+}
+
+// judged is what the built-in policy says of a cookie name.
+func judged(host, name string) Verdict {
+	if policy.Default().Bind(consent.State{}, host).SetCookie(name).Action == policy.Allow {
+		return Kept
+	}
+	return Held
 }
 
 // cookieLines returns the values of the Set-Cookie fields among raw lines.

@@ -2,6 +2,7 @@ package cookies
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,19 +42,42 @@ func dial(t *testing.T, addr string) *wire {
 	return &wire{t, conn, bufio.NewReader(conn)}
 }
 
+// dialTLS is dial for HTTP/1.1 over TLS.
+func dialTLS(t *testing.T, addr string) *wire {
+	t.Helper()
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &wire{t, conn, bufio.NewReader(conn)}
+}
+
 // ask sends a request with raw header lines, and returns the status and the raw
 // header lines of the answer.
 func (w *wire) ask(target string, lines ...string) (status int, header []string) {
 	w.t.Helper()
+	w.send("GET "+target+" HTTP/1.1\r\nHost: "+w.conn.RemoteAddr().String(), "", lines)
+	return w.head(target)
+}
+
+// choose is ask for a form sent to the choice endpoint.
+func (w *wire) choose(form string, lines ...string) (status int, header []string) {
+	w.t.Helper()
+	lines = append(lines, "Content-Type: application/x-www-form-urlencoded", "Content-Length: "+strconv.Itoa(len(form)), "Sec-Fetch-Site: same-origin")
+	w.send("POST /_cg/choice HTTP/1.1\r\nHost: "+w.conn.RemoteAddr().String(), form, lines)
+	return w.head("choice")
+}
+
+func (w *wire) send(head, body string, lines []string) {
+	w.t.Helper()
 	_ = w.conn.SetDeadline(time.Now().Add(20 * time.Second))
-	head := "GET " + target + " HTTP/1.1\r\nHost: " + w.conn.RemoteAddr().String() + "\r\n"
 	for _, line := range lines {
-		head += line + "\r\n"
+		head += "\r\n" + line
 	}
-	if _, err := w.conn.Write([]byte(head + "\r\n")); err != nil {
+	if _, err := w.conn.Write([]byte(head + "\r\n\r\n" + body)); err != nil {
 		w.t.Fatal(err)
 	}
-	return w.head(target)
 }
 
 // head reads the head of an answer, and its body if it has one.

@@ -23,7 +23,7 @@ const (
 	pictureWidth = 1500
 	panelHeight  = 400
 	left, right  = 110, 40
-	top, bottom  = 70, 70
+	top, bottom  = 84, 70
 )
 
 var (
@@ -31,10 +31,10 @@ var (
 	black   = color.RGBA{30, 30, 30, 255}
 	grid    = color.RGBA{228, 228, 228, 255}
 	blue    = color.RGBA{31, 119, 180, 255}
-	pale    = color.RGBA{158, 202, 225, 255}
+	pale    = color.RGBA{140, 190, 220, 255}
 	orange  = color.RGBA{230, 120, 20, 255}
 	green   = color.RGBA{44, 140, 60, 255}
-	palest  = color.RGBA{176, 220, 180, 255}
+	palest  = color.RGBA{150, 205, 155, 255}
 	red     = color.RGBA{200, 40, 40, 255}
 	reloads = color.RGBA{215, 205, 235, 255}
 )
@@ -134,7 +134,7 @@ func (c *canvas) panel(p *panel, y, end float64, marks []float64) {
 	atX := func(minute float64) float64 { return x0 + minute/end*(x1-x0) }
 	atY := func(v float64) float64 { return y0 + (scale(v)-scale(low))/(scale(high)-scale(low))*(y1-y0) }
 
-	c.text(c.bold, p.title, x0, y+30, black, 0)
+	c.text(c.bold, p.title, x0, y+24, black, 0)
 	for _, v := range ticks(0, end, 12) {
 		c.line(atX(v), y0, atX(v), y1, 1, grid)
 		c.text(c.plain, number(v), atX(v), y0+22, black, 0.5)
@@ -148,7 +148,7 @@ func (c *canvas) panel(p *panel, y, end float64, marks []float64) {
 		c.line(x0, atY(v), x1, atY(v), 1, grid)
 		c.text(c.plain, number(v), x0-10, atY(v)+6, black, 1)
 	}
-	c.text(c.plain, p.unit, 14, y1-14, black, 0)
+	c.text(c.plain, p.unit, 14, y1-24, black, 0)
 	for _, m := range marks {
 		c.line(atX(m), y0, atX(m), y1, 1.5, reloads)
 	}
@@ -163,7 +163,7 @@ func (c *canvas) panel(p *panel, y, end float64, marks []float64) {
 	}
 	c.line(x0, y0, x1, y0, 1.5, black)
 	c.line(x0, y0, x0, y1, 1.5, black)
-	c.legend(p, x1, y+30, len(marks) > 0)
+	c.legend(p, x1, y+24, len(marks) > 0)
 }
 
 // legend names the curves, from the right.

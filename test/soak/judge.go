@@ -38,14 +38,11 @@ type record struct {
 // A point is a value of one window, and its middle.
 type point struct{ minute, value float64 }
 
-// windows are so many that a line through three quarters of them means something.
-const windowCount = 40
-
-// window puts the samples together, some 40 windows or, of a long run, one each
-// half minute at most. The heap is a saw that garbage collection cuts: its lower
-// edge is what is really held.
+// window puts the samples together, those of half a minute or, of a short run, of
+// less. The heap is a saw that garbage collection cuts: its lower edge is what is
+// really held.
 func (r *record) window(length time.Duration, value func([]sample) (float64, bool)) []point {
-	width := min(30*time.Second, length/windowCount).Minutes()
+	width := min(30*time.Second, max(10*time.Second, length/40)).Minutes()
 	var points []point
 	var bin []sample
 	flush := func() {

@@ -35,7 +35,7 @@ func main() {
 	var o options
 	flag.DurationVar(&o.length, "for", 20*time.Minute, "how long")
 	flag.StringVar(&o.picture, "o", "", "draw the picture into this PNG file")
-	flag.Float64Var(&o.rate, "rate", 25, "requests a second, beside the open streams")
+	flag.Float64Var(&o.rate, "rate", 50, "requests a second, beside the open streams")
 	flag.IntVar(&o.streams, "streams", 24, "streams that are open at any time")
 	flag.DurationVar(&o.reload, "reload", time.Minute, "time between reloads of the configuration; 0: none")
 	flag.DurationVar(&o.every, "every", 2*time.Second, "time between samples")
@@ -78,7 +78,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer site.close()
 	p, err := child.Start(ctx, binary, child.Config{Sites: map[string]string{siteName: fmt.Sprintf(
-		"encode\nconsent\nreverse_proxy %s\nhandle_errors {\n\tconsent\n\trespond \"{err.status_code} {err.status_text}\"\n}", site.addr)}})
+		"encode\nconsent\nreverse_proxy %s {\n\tstream_close_delay 2m\n}\nhandle_errors {\n\tconsent\n\trespond \"{err.status_code} {err.status_text}\"\n}", site.addr)}})
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,7 @@ func soak(ctx context.Context, p *child.Process, o options) (*record, error) {
 			}
 			return nil, errors.New("interrupted")
 		case <-reload:
+			l.reloaded.Store(time.Now().UnixNano())
 			err := p.Reload(ctx)
 			if ctx.Err() == nil {
 				l.count("reload", err)

@@ -39,6 +39,7 @@ func main() {
 	flag.IntVar(&o.streams, "streams", 24, "streams that are open at any time")
 	flag.DurationVar(&o.reload, "reload", time.Minute, "time between reloads of the configuration; 0: none")
 	flag.DurationVar(&o.every, "every", 2*time.Second, "time between samples")
+	flag.StringVar(&o.binary, "binary", "", "soak this binary instead of building one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -52,7 +53,7 @@ type options struct {
 	length, reload, every time.Duration
 	rate                  float64
 	streams               int
-	picture               string
+	picture, binary       string
 }
 
 // siteName is the site of the gateway that is under load.
@@ -68,16 +69,17 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary, err := child.Build(ctx, dir)
-	if err != nil {
-		return err
+	if o.binary == "" {
+		if o.binary, err = child.Build(ctx, dir); err != nil {
+			return err
+		}
 	}
 	site, err := startOrigin()
 	if err != nil {
 		return err
 	}
 	defer site.close()
-	p, err := child.Start(ctx, binary, child.Config{Sites: map[string]string{siteName: fmt.Sprintf(
+	p, err := child.Start(ctx, o.binary, child.Config{Sites: map[string]string{siteName: fmt.Sprintf(
 		"encode\nconsent\nreverse_proxy %s {\n\tstream_close_delay 2m\n}\nhandle_errors {\n\tconsent\n\trespond \"{err.status_code} {err.status_text}\"\n}", site.addr)}})
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func (b *bench) memory(ctx context.Context) error {
 			}
 		}
 		sent := b.corpus.bodies[s.path].stall
-		held := fmt.Sprint(int64(sent) - arrived[1])
+		held := fmt.Sprint(max(0, int64(sent)-arrived[1])) // what is inserted arrives as well
 		if s.accept != "" {
 			held = "–" // what arrives is not in the coding of what was sent
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter/internal/scan"
@@ -68,7 +69,6 @@ type Rewriter struct {
 	work   int // bytes looked at, some more than once: for the tests of linearity
 
 	buf   []byte // held input, from earlier writes
-	out   []byte // output of this write, if it differs from the input
 	ins   []byte // text of the edits
 	edits []edit
 	sent  int // input before this offset is written
@@ -121,7 +121,7 @@ func (rw *Rewriter) Reset(dst io.Writer, p Page) {
 	rw.scan = scan.Scanner{Attrs: rw.scan.Attrs[:0]}
 	rw.report.reset()
 	rw.ampConfig = nil
-	rw.buf, rw.out, rw.ins, rw.edits = rw.buf[:0], rw.out[:0], rw.ins[:0], rw.edits[:0]
+	rw.buf, rw.ins, rw.edits = rw.buf[:0], rw.ins[:0], rw.edits[:0]
 	rw.stubs, rw.later = rw.stubs[:0], rw.later[:0]
 	rw.doubleByte = doubleByteCharset(p.Charset)
 	rw.shiftJIS = rw.doubleByte && strings.EqualFold(p.Charset, "shift_jis")
@@ -150,7 +150,7 @@ func (rw *Rewriter) Release() {
 
 // Capacity returns the bytes of memory the Rewriter keeps for reuse.
 func (rw *Rewriter) Capacity() int {
-	n := cap(rw.buf) + cap(rw.out) + cap(rw.ins) + cap(rw.value) + cap(rw.plain) + cap(rw.code) +
+	n := cap(rw.buf) + cap(rw.ins) + cap(rw.value) + cap(rw.plain) + cap(rw.code) +
 		cap(rw.base.scratch) + 8*(cap(rw.renames)+cap(rw.calls)+cap(rw.stubs)+cap(rw.later)+cap(rw.cand.long)) + 24*cap(rw.edits) + 48*(cap(rw.parsed)+cap(rw.scan.Attrs)) + 8*cap(rw.pos) + 16*cap(rw.hits)
 	if rw.child != nil {
 		n += rw.child.Capacity()
@@ -334,15 +334,16 @@ func (rw *Rewriter) emit(data []byte, to int, eof bool) {
 		}
 		return
 	}
-	const direct = 8 << 10 // longer untouched stretches are not copied
-	out := rw.out[:0]
+	buf := outputs.Get().(*[]byte)
+	defer outputs.Put(buf)
+	out := (*buf)[:0]
 	for _, e := range rw.edits[:n] {
 		if e.pos < rw.sent {
 			rw.err = ErrTangled // a decision that came too late
 			return
 		}
 		if e.pos > rw.sent {
-			if gap := data[rw.sent:e.pos]; len(gap) < direct {
+			if gap := data[rw.sent:e.pos]; len(gap) < directSize {
 				out = append(out, gap...)
 			} else {
 				rw.write(out)
@@ -354,7 +355,7 @@ func (rw *Rewriter) emit(data []byte, to int, eof bool) {
 		out = append(out, rw.ins[e.from:e.to]...)
 	}
 	if rw.sent < to {
-		if gap := data[rw.sent:to]; len(gap) < direct {
+		if gap := data[rw.sent:to]; len(gap) < directSize {
 			out = append(out, gap...)
 		} else {
 			rw.write(out)
@@ -364,11 +365,25 @@ func (rw *Rewriter) emit(data []byte, to int, eof bool) {
 		rw.sent = to
 	}
 	rw.write(out)
-	rw.out = out[:0]
+	if cap(out) <= largestOutput {
+		*buf = out[:0]
+	}
 	if rw.edits = rw.edits[:copy(rw.edits, rw.edits[n:])]; len(rw.edits) == 0 {
 		rw.ins = rw.ins[:0]
 	}
 }
+
+// outputs are what emit puts together, only while it runs: documents that wait
+// for their next piece hold none.
+var outputs = sync.Pool{New: func() any { return new([]byte) }}
+
+const (
+	// directSize is the length from which untouched stretches are not copied. A
+	// copy costs less than another write to the client, and pieces are as long as
+	// what proxies copy at a time.
+	directSize    = 32 << 10
+	largestOutput = 256 << 10
+)
 
 func (rw *Rewriter) write(b []byte) {
 	if len(b) == 0 || rw.err != nil {

@@ -217,10 +217,10 @@ func (p *Process) admins(req *http.Request) ([]byte, error) {
 	return text, err
 }
 
-// Collect makes the process collect its garbage, twice: what a finalizer or a
-// pool gives up is free after the second time only.
+// Collect makes the process collect its garbage, a few times: what a pool gives up
+// is free after the second time only, and a stack loses half of its size each time.
 func (p *Process) Collect(ctx context.Context) error {
-	for range 2 {
+	for range 4 {
 		if _, err := p.Get(ctx, "/debug/pprof/heap?gc=1"); err != nil {
 			return err
 		}

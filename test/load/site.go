@@ -191,13 +191,17 @@ func (c *corpus) addOthers(large []pages.Page) error {
 	c.bodies["/early"] = &body{contentType: "text/html; charset=utf-8", plain: page[:min(len(page), 64<<10)], early: true, dynamic: true}
 
 	held := pages.Make(20 << 10)
-	stalled := body{contentType: "text/html; charset=utf-8", plain: held, stall: len(held), dynamic: true, compressible: true}
+	stalled := body{contentType: "text/html; charset=utf-8", plain: held, stall: len(held), dynamic: true}
+	// Apart from the one in gzip: Caddy itself asks for gzip if the client does not
+	// say what it takes, and decodes it.
+	coded := stalled
+	coded.compressible = true
 	var err error
 	// The coding is broken off in its middle, where its state is largest.
-	if stalled.gzip, err = compress(pages.Make(400 << 10)); err != nil {
+	if coded.gzip, err = compress(pages.Make(400 << 10)); err != nil {
 		return err
 	}
-	c.bodies["/stalled"] = &stalled
+	c.bodies["/stalled"], c.bodies["/stalled-gzip"] = &stalled, &coded
 	open := append(held[:4<<10:4<<10], "<script>"...)
 	open = append(open, bytes.Repeat([]byte("var a = 1;\n"), 5600)...)
 	c.bodies["/open"] = &body{contentType: "text/html; charset=utf-8", plain: open, stall: len(open), dynamic: true}

@@ -30,6 +30,18 @@ func between(v []float64) (low, high float64) {
 	return s[k], s[len(s)-1-k]
 }
 
+// addedQuantile returns how much higher the quantile is in the second list, by the
+// median of ten pieces of both: a disturbance of the machine falls into one or two.
+func addedQuantile(low, high []float64, q float64) float64 {
+	const pieces = 10
+	var added []float64
+	for i := range pieces {
+		piece := func(v []float64) []float64 { return v[i*len(v)/pieces : (i+1)*len(v)/pieces] }
+		added = append(added, quantile(piece(high), q)-quantile(piece(low), q))
+	}
+	return median(added)
+}
+
 // judge says whether a target is met: surely, or by the median only.
 func judge(target, middle, low, high float64) string {
 	switch {

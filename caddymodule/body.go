@@ -63,6 +63,7 @@ func (w *responseWriter) feed(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	w.taken += int64(len(p))
 	w.guard(func() error {
 		if w.dec == nil {
 			return w.decoded(p)

@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,11 +18,15 @@ func init() {
 	caddy.RegisterModule(failingHandler{})
 	caddy.RegisterModule(panickingWriter{})
 	caddy.RegisterModule(hintingHandler{})
+	caddy.RegisterModule(shortHandler{})
 	httpcaddyfile.RegisterHandlerDirective("consent_test_fail", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(failingHandler), nil
 	})
 	httpcaddyfile.RegisterHandlerDirective("consent_test_panic", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(panickingWriter), nil
+	})
+	httpcaddyfile.RegisterHandlerDirective("consent_test_short", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(shortHandler), nil
 	})
 	httpcaddyfile.RegisterHandlerDirective("consent_test_hints", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(hintingHandler), nil
@@ -40,6 +46,27 @@ func (failingHandler) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyh
 		return err
 	}
 	return caddyhttp.Error(http.StatusInternalServerError, errors.New("broken"))
+}
+
+// shortHandler sends less of a page than it announces, and returns as if all were
+// well; as file_server does with a file that shrinks while it is read. The query
+// says how much.
+type shortHandler struct{}
+
+func (shortHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.consent_test_short", New: func() caddy.Module { return new(shortHandler) }}
+}
+
+func (shortHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	page := tracked + strings.Repeat("<p>x</p>", 1000)
+	n, err := strconv.Atoi(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+	_, err = io.WriteString(w, page[:min(n, len(page))])
+	return err
 }
 
 // panickingWriter puts a writer around the response that panics in the middle, in

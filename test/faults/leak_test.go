@@ -21,18 +21,21 @@ type base struct {
 
 // measure takes the base, once it is still.
 func measure() base {
-	var b base
-	// Connections take a moment to end: until no goroutine ends any more.
-	for last, steady := -1, 0; steady < 10; time.Sleep(20 * time.Millisecond) {
-		if n := runtime.NumGoroutine(); n == last {
-			steady++
+	steady()
+	return base{known: goleak.IgnoreCurrent(), heap: heap()}
+}
+
+// steady waits until no goroutine ends any more, as those of closed connections
+// do, and returns how many are left.
+func steady() (n int) {
+	for same := 0; same < 10; time.Sleep(20 * time.Millisecond) {
+		if now := runtime.NumGoroutine(); now == n {
+			same++
 		} else {
-			last, steady = n, 0
+			n, same = now, 0
 		}
 	}
-	b.known = goleak.IgnoreCurrent()
-	b.heap = heap()
-	return b
+	return n
 }
 
 // back waits until everything has been given back since. The heap may have grown

@@ -309,11 +309,13 @@ func (c combination) judgeOpen(got arrival) (end, error) {
 	if !bytes.HasPrefix(origin, got.body) {
 		return "", fmt.Errorf("%s of the site's page", differ(got.body, origin))
 	}
-	switch {
-	case got.err != nil && !c.toxic.cuts:
+	if cut := got.err != nil; cut {
+		if c.toxic.cuts {
+			got.err = nil
+		}
 		return endCut, got.err
-	case got.err != nil:
-		return endCut, nil
+	}
+	switch {
 	case len(got.body) == len(origin):
 		return endWhole, nil
 	case !c.cutUnseen():

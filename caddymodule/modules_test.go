@@ -22,8 +22,13 @@ func init() {
 	httpcaddyfile.RegisterHandlerDirective("consent_test_fail", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(failingHandler), nil
 	})
-	httpcaddyfile.RegisterHandlerDirective("consent_test_panic", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		return new(panickingWriter), nil
+	httpcaddyfile.RegisterHandlerDirective("consent_test_panic", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		p := &panickingWriter{After: 20000}
+		var err error
+		if h.Next(); h.NextArg() {
+			p.After, err = strconv.Atoi(h.Val())
+		}
+		return p, err
 	})
 	httpcaddyfile.RegisterHandlerDirective("consent_test_short", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(shortHandler), nil
@@ -71,23 +76,25 @@ func (shortHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 
 // panickingWriter puts a writer around the response that panics in the middle, in
 // the place of a fault in the rewriter.
-type panickingWriter struct{}
+type panickingWriter struct {
+	After int `json:"after"` // bytes
+}
 
 func (panickingWriter) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.consent_test_panic", New: func() caddy.Module { return new(panickingWriter) }}
 }
 
-func (panickingWriter) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return next.ServeHTTP(&panicsLater{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, r)
+func (p panickingWriter) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(&panicsLater{&caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, p.After}, r)
 }
 
 type panicsLater struct {
 	*caddyhttp.ResponseWriterWrapper
-	n int
+	left int
 }
 
 func (p *panicsLater) Write(b []byte) (int, error) {
-	if p.n += len(b); p.n > 20000 {
+	if p.left -= len(b); p.left < 0 {
 		panic("fault")
 	}
 	return p.ResponseWriterWrapper.Write(b)

@@ -53,6 +53,7 @@ type responseWriter struct {
 	status int
 	stage  stage
 	did    outcome
+	active bool // activeVar points here
 
 	// Set from stageHold on, for bodies that are looked at.
 	sniff  bool              // whether it is a page depends on its first bytes

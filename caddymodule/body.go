@@ -63,6 +63,7 @@ func (w *responseWriter) feed(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	w.taken += int64(len(p))
 	w.guard(func() error {
 		if w.dec == nil {
 			return w.decoded(p)
@@ -91,6 +92,9 @@ func (w *responseWriter) guard(f func() error) {
 			}
 			w.h.logger.Error("panic while rewriting a page; the response is broken off",
 				zap.Any("panic", fault), zap.ByteString("stack", debug.Stack()))
+			if w.dec != nil {
+				w.dec.Abort() // waits for more if the fault did not come through it
+			}
 			w.dec, w.rw, w.enc, w.text = nil, nil, nil, nil // whatever state they are in
 			w.giveUp(reasonPanic)
 		}

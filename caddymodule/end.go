@@ -27,7 +27,11 @@ func (w *responseWriter) end(err error) error {
 		w.did = outcomePassed
 	}
 	if w.stage == stageHold || w.stage == stageRewrite || w.stage == stageCopy {
-		if w.err == nil {
+		switch {
+		case w.err != nil:
+		case w.taken < w.announced:
+			w.breakShort()
+		default:
 			w.guard(w.finishBody)
 		}
 	}
@@ -35,6 +39,22 @@ func (w *responseWriter) end(err error) error {
 		w.trailers()
 	}
 	return w.conclude(nil)
+}
+
+// breakShort breaks off a page of which less came than was announced, though the
+// handlers behind did not fail: those that serve files take a file that shrank
+// for its end. net/http would notice, had the announcement not gone with the
+// length of the page.
+func (w *responseWriter) breakShort() {
+	// What came is shown, as if it broke off without us.
+	if err := w.FlushError(); err != nil && w.err == nil && !errors.Is(err, http.ErrNotSupported) {
+		w.err, w.gone = err, true
+	}
+	if w.err == nil {
+		w.h.logger.Error("the site sent less of a page than it announced; the response is broken off",
+			zap.Int64("announced", w.announced), zap.Int64("taken", w.taken))
+		w.did, w.err = outcomeAborted, errBroken
+	}
 }
 
 // finishBody lets out what the end of the body decides.

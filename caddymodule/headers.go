@@ -150,7 +150,17 @@ func (w *responseWriter) hold(h http.Header) {
 		}
 		w.dec = dec
 	}
+	w.announced = contentLength(h)
 	w.stage, w.enough = stageHold, headSize
+}
+
+// contentLength returns the length of the body as announced, or -1.
+func contentLength(h http.Header) int64 {
+	n, err := strconv.ParseInt(firstValue(h, "Content-Length"), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
 }
 
 // pass sends the headers, filtered, and lets the body pass.

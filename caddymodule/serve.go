@@ -15,7 +15,9 @@ import (
 )
 
 // activeVar is the variable of Caddy's by which handlers find out that a consent
-// handler is acting on the request. Its own type keeps it from all others.
+// handler is acting on the request. It points to whether one is: connections to
+// the site that are still being made when the handlers behind have returned read
+// the table of variables, which must not change any more then.
 const activeVar = "consent.active"
 
 // A visit is one request as the visitor's browser sees it, and what may be done
@@ -44,7 +46,8 @@ type visit struct {
 // and their answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	if vars[activeVar] != nil {
+	active, _ := vars[activeVar].(*bool)
+	if active != nil && *active {
 		return next.ServeHTTP(w, r) // inside another consent handler, which acts
 	}
 	original := originalURL(r)
@@ -52,15 +55,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.serveOwn(w, r, original)
 		return nil
 	}
-	if vars != nil {
-		vars[activeVar] = true
-	}
 	rw := newResponseWriter(h, w)
+	if active == nil {
+		active = &rw.active
+		if vars != nil {
+			vars[activeVar] = active
+		}
+	}
+	*active = true
 	h.visit(r, original, &rw.v)
 	returned := false
 	defer func() {
 		// Error routes go through a consent handler of their own.
-		delete(vars, activeVar)
+		*active = false
 		switch {
 		case returned:
 		case rw.toldToStop():

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // The site gets the cookies that are granted, byte for byte, and never ours.
@@ -239,6 +243,52 @@ func TestPanicInside(t *testing.T) {
 		t.Error("not counted")
 	}
 	eventually(t, "logged", func() bool { return len(g.entries("panic while rewriting")) == 1 })
+}
+
+// A fault that does not come through the decoder, which waits for more, leaves
+// nothing of it behind.
+func TestPanicBesideDecoder(t *testing.T) {
+	known := goleak.IgnoreCurrent()
+	begun := "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + string(flushed(t, tracked))
+	faulted := make(chan struct{})
+	addr := raw(t, func(c net.Conn, _ *http.Request) {
+		_, _ = io.WriteString(c, begun)
+		<-faulted // in the flush
+		_, _ = io.WriteString(c, "more")
+	})
+	g := start(t, "route {\nconsent_test_panic 0\nconsent\nreverse_proxy "+addr+"\n}")
+	ended := make(chan error, 1)
+	go func() {
+		resp, err := plainClient.Get("http://" + g.addr + "/")
+		if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		ended <- err
+	}()
+	eventually(t, "logged", func() bool { return len(g.entries("panic while rewriting")) == 1 })
+	close(faulted)
+	if err := <-ended; err == nil {
+		t.Error("the page looks complete")
+	}
+	eventually(t, "nothing waits for more of the page", func() bool {
+		err := goleak.Find(known)
+		return err == nil || !strings.Contains(err.Error(), "iter.Pull")
+	})
+}
+
+// flushed is the beginning of a compressed page that goes on.
+func flushed(t *testing.T, page string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, page); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // A21: a flush may come from a timer. This test is for the race detector.

@@ -53,6 +53,7 @@ type responseWriter struct {
 	status int
 	stage  stage
 	did    outcome
+	active bool // activeVar points here
 
 	// Set from stageHold on, for bodies that are looked at.
 	sniff  bool              // whether it is a page depends on its first bytes
@@ -69,6 +70,9 @@ type responseWriter struct {
 
 	coded   time.Time // when enc was last made to let everything out
 	uncoded int       // bytes given to it since
+
+	announced int64 // Content-Length of a body that is looked at; negative: none
+	taken     int64 // bytes of it that came
 
 	dropped int   // bytes of the site dropped after our own answer
 	err     error // ends the response: every further Write returns it

@@ -230,6 +230,35 @@ func TestContractA8BrokenSite(t *testing.T) {
 	}
 }
 
+// A page that is shorter than announced breaks off, though nothing behind says so
+// and the rewritten page has another length anyway.
+func TestContractA9ShortBody(t *testing.T) {
+	g := start(t, "route {\nconsent\nconsent_test_short\n}")
+	for aborted, sent := range []string{"0", "100", "5000"} {
+		resp, err := plainClient.Get("http://" + g.addr + "/?" + sent)
+		if err == nil {
+			var body []byte
+			body, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if bytes.Contains(body, []byte(live)) {
+				t.Errorf("%s bytes: live: %q", sent, body)
+			}
+		}
+		if err == nil {
+			t.Errorf("%s bytes: the page looks complete", sent)
+		}
+		if n := g.settled(outcomeAborted, float64(aborted+1)); n != float64(aborted+1) {
+			t.Errorf("%s bytes: aborted counted %v times", sent, n)
+		}
+	}
+	if whole := g.get("/?99999"); whole.err != nil || !strings.HasSuffix(whole.body, "<p>x</p>") {
+		t.Errorf("whole: %d bytes, %v", len(whole.body), whole.err)
+	}
+	if got := g.do(http.MethodHead, "/?0"); got.err != nil {
+		t.Errorf("HEAD: %v", got.err)
+	}
+}
+
 // Where the end of the connection is the end of the page, a cut cannot be seen.
 // What is cut is then not let out live.
 func TestContractA10CutTag(t *testing.T) {

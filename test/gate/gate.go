@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -30,6 +31,9 @@ type Config struct {
 	Global string
 	// Snippets stand before the sites, such as "(name) { … }".
 	Snippets string
+	// GracePeriod is how long requests may go on after their configuration has
+	// been replaced, in Caddy's words. Default "2s".
+	GracePeriod string
 }
 
 // A Gate is a running Caddy. A process has one at a time.
@@ -97,8 +101,8 @@ func (g *Gate) Reload() error {
 
 func (g *Gate) caddyfile(c Config) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 2s\n\tstorage file_system %s\n\tlog {\n\t\toutput file %s\n\t\tformat json\n\t\tlevel INFO\n\t}\n%s\n}\n%s\n",
-		g.dir, g.log, c.Global, c.Snippets)
+	fmt.Fprintf(&b, "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period %s\n\tstorage file_system %s\n\tlog {\n\t\toutput file %s\n\t\tformat json\n\t\tlevel INFO\n\t}\n%s\n}\n%s\n",
+		cmp.Or(c.GracePeriod, "2s"), g.dir, g.log, c.Global, c.Snippets)
 	for _, name := range slices.Sorted(maps.Keys(c.Sites)) {
 		lines := c.Sites[name]
 		fmt.Fprintf(&b, "http://%s {\n\tbind 127.0.0.1\n%s\n}\n", g.plain[name], lines)

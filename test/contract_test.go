@@ -29,7 +29,7 @@ var contract = []struct {
 	{"A6", "Link is filtered, in a 103 too", tests("test/protocol TestRows; rewriter TestFilterLinkA6")},
 	{"A7", "HTTP/1.0 gets no 103", tests("test/protocol TestRows")},
 	{"A8", "a site that breaks off in the middle: no tail, no end", tests("test/protocol TestRows TestNasty TestFastCGIDies; test/faults TestCombinations; caddymodule TestContractA8BrokenSite TestRecodeBrokenOff")},
-	{"A9", "less than was announced is not complete", tests("test/protocol TestRows TestNasty; test/faults TestCombinations; caddymodule TestContractA9Short")},
+	{"A9", "less than was announced is not complete", tests("test/protocol TestRows TestNasty; test/faults TestCombinations; caddymodule TestContractA9ShortBody")},
 	{"A10", "an end of input that cuts a tag lets nothing live out", tests("test/protocol TestRows; test/faults TestEveryCut; caddymodule TestContractA10CutTag; rewriter FuzzEnd")},
 	{"A11", "error pages are filtered, or Caddy warns", tests("test/protocol TestRows; caddymodule TestContractA11ErrorRoutes TestWarnings")},
 	{"A12", "HEAD has the headers of GET", tests("test/protocol TestRows TestHeaderDiff; caddymodule TestContractA12Head TestRecode")},

@@ -200,23 +200,26 @@ func hostname(host string) string {
 // be rewritten or that belongs to another state. r itself is left alone, since
 // error routes get it once more.
 func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
+	cookies, changed, tooMany := rewriter.KeptCookies(r.Header, v.bound, h.own, h.MaxCookies, func(category string, a policy.Action) {
+		h.metrics.cookies.WithLabelValues("request", category, a.String()).Inc()
+	})
+	if tooMany {
+		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
+	}
 	whole := v.mayBePage && !v.open
-	if !whole && !rewriter.Translated(r.Header) {
+	conditional := rewriter.Conditional(r.Header)
+	if !changed && !whole && !conditional {
 		return r
 	}
 	out := new(http.Request)
 	*out = *r
 	hdr := maps.Clone(r.Header)
 	out.Header = hdr
-
-	tooMany := rewriter.FilterCookie(hdr, v.bound, h.own, h.MaxCookies, func(category string, a policy.Action) {
-		h.metrics.cookies.WithLabelValues("request", category, a.String()).Inc()
-	})
-	if tooMany {
-		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
+	if changed {
+		rewriter.ReplaceCookies(hdr, cookies)
 	}
 	variant := ""
-	if hdr["If-None-Match"] != nil || hdr["If-Match"] != nil || hdr["If-Range"] != nil {
+	if conditional {
 		variant = v.variant()
 	}
 	v.revalidation = rewriter.OriginETags(hdr, variant, v.mayBePage)

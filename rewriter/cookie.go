@@ -119,43 +119,60 @@ func cookieCategory(b policy.Bound, name string, d policy.Decision) string {
 //
 // count is told the category and the outcome of each pair but our own.
 func FilterCookie(h http.Header, b policy.Bound, own []string, limit int, count func(category string, a policy.Action)) (tooMany bool) {
+	kept, changed, tooMany := KeptCookies(h, b, own, limit, count)
+	if changed {
+		ReplaceCookies(h, kept)
+	}
+	return tooMany
+}
+
+// KeptCookies is FilterCookie without changing h: it returns the one line that may
+// go on, "" for none, and whether it is anything else than what h has.
+func KeptCookies(h http.Header, b policy.Bound, own []string, limit int, count func(category string, a policy.Action)) (line string, changed, tooMany bool) {
 	if limit <= 0 {
 		limit = DefaultMaxCookies
 	}
-	pairs := 0
-	var lines, keys []string
-	eachHeaderKey(h, "Cookie", func(key string) {
-		keys = append(keys, key)
-		for _, line := range h[key] {
-			lines = append(lines, line)
-			pairs += strings.Count(line, ";") + 1
+	lines, pairs := 0, 0
+	for key := range h {
+		if headerFold(key, "Cookie") {
+			for _, line = range h[key] {
+				lines++
+				pairs += strings.Count(line, ";") + 1
+			}
 		}
-	})
-	if pairs > limit {
-		for _, key := range keys {
-			delete(h, key)
-		}
-		return true
+	}
+	switch {
+	case lines == 0:
+		return "", false, false
+	case pairs > limit:
+		return "", true, true
+	case lines == 1:
+		kept := keepCookies(line, b, own, count)
+		return kept, kept != line, false
 	}
 	var kept []string
-	changed := len(lines) > 1
-	for _, line := range lines {
-		k := keepCookies(line, b, own, count)
-		changed = changed || k != line
-		if k != "" {
-			kept = append(kept, k)
+	for key := range h {
+		if headerFold(key, "Cookie") {
+			for _, line := range h[key] {
+				if line = keepCookies(line, b, own, count); line != "" {
+					kept = append(kept, line)
+				}
+			}
 		}
 	}
-	if !changed {
-		return false
+	return strings.Join(kept, "; "), true, false
+}
+
+// ReplaceCookies makes line all that h says of cookies; "" for nothing.
+func ReplaceCookies(h http.Header, line string) {
+	for key := range h {
+		if headerFold(key, "Cookie") {
+			delete(h, key)
+		}
 	}
-	for _, key := range keys {
-		delete(h, key)
+	if line != "" {
+		h["Cookie"] = []string{line}
 	}
-	if len(kept) > 0 {
-		h["Cookie"] = []string{strings.Join(kept, "; ")}
-	}
-	return false
 }
 
 // keepCookies returns one Cookie line without the pairs that may not go on, ""

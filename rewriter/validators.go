@@ -112,13 +112,8 @@ type Revalidation struct {
 	html    bool
 }
 
-// translatedFields are the request fields that FilterCookie and OriginETags look
-// at.
-var translatedFields = newHeaderNames("Cookie", "If-None-Match", "If-Match", "If-Modified-Since", "If-Range")
-
-// Translated reports whether a request has fields that FilterCookie or
-// OriginETags look at.
-func Translated(h http.Header) bool { return translatedFields.in(h) }
+// Conditional reports whether a request has fields that OriginETags looks at.
+func Conditional(h http.Header) bool { return conditionFields.in(h) }
 
 // OriginETags translates the validators of a request for the origin, which
 // knows nothing of variants (RFC 9110, section 13.1). variant is that of the

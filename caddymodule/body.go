@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -90,8 +89,8 @@ func (w *responseWriter) guard(f func() error) {
 			}
 			w.h.logger.Error("panic while rewriting a page; the response is broken off",
 				zap.Any("panic", fault), zap.ByteString("stack", debug.Stack()))
-			w.dec, w.rw = nil, nil // whatever state they are in
-			w.failed(reasonPanic)
+			w.dec, w.rw, w.enc, w.text = nil, nil, nil, nil // whatever state they are in
+			w.giveUp(reasonPanic)
 		}
 	}()
 	if err := f(); err != nil && w.err == nil {
@@ -101,7 +100,7 @@ func (w *responseWriter) guard(f func() error) {
 
 // keepRaw keeps compressed bytes as long as they may have to be sent as they are.
 func (w *responseWriter) keepRaw(p []byte) {
-	if w.stage == stageHold && w.h.OnUnreadable == onUnreadablePass {
+	if w.stage == stageHold && w.h.FailurePolicy != policyStrict {
 		w.raw = append(w.raw, p[:min(len(p), maxRaw+1-len(w.raw))]...)
 	}
 }
@@ -134,8 +133,11 @@ func (w *responseWriter) through(p []byte) error {
 	var err error
 	switch w.stage {
 	case stageRewrite:
-		_, err = w.rw.Write(p)
-	case stagePass, stageCopy:
+		_, err = w.page.Write(p)
+		w.remeasure()
+	case stageCopy:
+		_, err = w.out.Write(p)
+	case stagePass:
 		_, err = client{w}.Write(p)
 	}
 	return err
@@ -153,31 +155,24 @@ func (w *responseWriter) charsetOpen() bool {
 // whole says that these are all there are.
 func (w *responseWriter) settle(whole bool) error {
 	h := w.Header()
-	label, readable := rewriter.Charset(h, w.head, whole)
 	switch {
 	case w.sniff && !rewriter.Sniff(w.head):
-		if !w.v.open && w.v.mayBePage {
+		if w.v.mayBePage && !w.v.free {
 			// The browser must not come to another conclusion. A script or style
 			// sheet without a type would not run under this field; browsers do not
 			// take those for pages.
-			h["X-Content-Type-Options"] = []string{"nosniff"}
+			if !w.v.open {
+				h["X-Content-Type-Options"] = []string{"nosniff"}
+			}
+			w.keepPrivate()
 		}
 		w.filter()
 		w.sendUnread(outcomePassed)
 	case w.v.open:
-		w.filter()
-		w.markVariant()
+		w.filterPage()
 		w.sendUnread(outcomeGranted)
-	case !readable && w.h.OnUnreadable == onUnreadablePass:
-		w.h.metrics.bypasses.WithLabelValues(string(reasonCharset)).Inc()
-		w.addShield()
-		w.filter()
-		w.markVariant()
-		w.sendUnread(outcomeBypassed)
-	case !readable:
-		w.refuse(reasonCharset)
 	default:
-		w.startRewriting(h, label)
+		w.startRewriting(h, whole)
 	}
 	head := w.head
 	w.head, w.raw = nil, nil
@@ -185,30 +180,53 @@ func (w *responseWriter) settle(whole bool) error {
 }
 
 // sendUnread sends the headers of a body that is not rewritten. If it had to be
-// decoded to be looked at, it stays decoded.
+// decoded to be looked at, it is coded anew.
 func (w *responseWriter) sendUnread(o outcome) {
 	next := stagePass
 	if w.dec != nil {
-		w.changeBody(w.Header())
+		h := w.Header()
+		w.startCoding(w.recode(h))
+		w.changeBody(h)
 		next = stageCopy
+	}
+	if o != outcomePassed {
+		w.markVariant(w.dec != nil)
+	} else if w.dec != nil {
+		rewriter.WeakenETag(w.Header())
 	}
 	w.send(next, o)
 }
 
+// startCoding makes what follows leave in a coding, "" for none.
+func (w *responseWriter) startCoding(coding string) {
+	w.out = client{w}
+	if coding != "" {
+		w.enc = rewriter.NewEncoder(coding, w.out)
+		w.out = w.enc
+	}
+}
+
 // startRewriting sends the headers of a page that is rewritten. The character
 // set it is read in is written into them, so that no later declaration makes the
-// browser read it differently.
-func (w *responseWriter) startRewriting(h http.Header, label string) {
-	w.filter()
-	w.markVariant()
+// browser read it differently. whole says that w.head is all of it.
+func (w *responseWriter) startRewriting(h http.Header, whole bool) {
+	label, readable := rewriter.Charset(h, w.head, whole)
+	w.filterPage()
+	w.markVariant(w.dec != nil)
+	w.startCoding(w.recode(h))
 	w.changeBody(h)
 	if w.sniff {
 		h["Content-Type"] = []string{"text/html"} // what the browser would have come to
 	}
-	rewriter.PinCharset(h, label)
 	w.rw = w.h.rewriters.Get().(*rewriter.Rewriter)
-	w.rw.Reset(client{w}, rewriter.Page{
-		Bound:   w.v.bound,
+	w.page = w.rw
+	if !readable {
+		w.text = rewriter.NewTranscoder(label, w.rw)
+		w.page, label = w.text, "utf-8"
+	}
+	rewriter.PinCharset(h, label)
+	w.rw.Reset(w.out, rewriter.Page{
+		Bound:   w.v.page,
 		Scheme:  w.v.scheme,
 		Host:    w.v.host,
 		Path:    w.v.path,
@@ -235,84 +253,4 @@ func bomStart(b []byte) bool {
 		}
 	}
 	return false
-}
-
-// fail deals with an error of the decoder, the rewriter or the client.
-func (w *responseWriter) fail(err error) {
-	switch {
-	case w.gone:
-		w.err = err
-	case errors.Is(err, rewriter.ErrTooLarge):
-		w.failed(reasonTooLarge)
-	case errors.Is(err, rewriter.ErrTangled):
-		w.failed(reasonTangled)
-	default:
-		w.failed(reasonCorrupt)
-	}
-}
-
-// failed ends a page that cannot be read to its end. Before the headers have
-// left we can still answer in its place; afterwards it has to break off visibly.
-func (w *responseWriter) failed(why reason) {
-	switch {
-	case w.stage.sent():
-		w.h.metrics.bypasses.WithLabelValues(string(why)).Inc()
-		w.did, w.err = outcomeAborted, errBroken
-	case why == reasonCorrupt && w.h.OnUnreadable == onUnreadablePass && len(w.raw) <= maxRaw:
-		raw := w.raw
-		w.release()
-		w.shield(why)
-		if _, err := (client{w}).Write(raw); err != nil {
-			w.err = err
-		}
-	default:
-		w.refuse(why)
-	}
-}
-
-// refusal is the page a visitor gets in place of one that cannot be read.
-const refusal = `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>502 Bad Gateway</title></head>
-<body><h1>This page cannot be shown</h1>
-<p>The consent gateway in front of this site could not read the page, and does not pass on pages it cannot read.</p></body></html>
-`
-
-// refuse answers in place of the site.
-func (w *responseWriter) refuse(why reason) {
-	w.h.metrics.bypasses.WithLabelValues(string(why)).Inc()
-	w.release()
-	h := w.Header()
-	for key := range h {
-		switch key {
-		case "Server", "Alt-Svc", "Via", "Date", "Strict-Transport-Security":
-			// About the connection, not about the page.
-		default:
-			delete(h, key)
-		}
-	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(refusal)))
-	w.status = http.StatusBadGateway
-	w.send(stageDrop, outcomeBlocked)
-	if w.v.method != http.MethodHead {
-		if _, err := (client{w}).Write([]byte(refusal)); err != nil {
-			w.err = err
-			return
-		}
-	}
-	// The site may go on for long before its handler returns.
-	if err := w.flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		w.err, w.gone = err, true
-	}
-}
-
-// drop takes bytes of the site after we answered in its place.
-func (w *responseWriter) drop(p []byte) (int, error) {
-	if w.dropped += len(p); w.dropped > maxDropped {
-		return 0, errBroken
-	}
-	return len(p), nil
 }

@@ -159,7 +159,7 @@ func TestContractA24NoTransform(t *testing.T) {
 	}
 	g = start(t, proxy(addr, "honor_no_transform"))
 	got := g.get("/")
-	if got.body != tracked || got.Header.Get("Content-Security-Policy") != shieldCSP || g.value(`caddy_consent_bypasses_total{reason="no_transform"}`) != 1 {
+	if got.body != tracked || got.Header.Get("Content-Security-Policy") != shieldCSP || g.bypassed("no_transform", remedyGuarded) != 1 {
 		t.Errorf("honored: %v %q", got.Header, got.body)
 	}
 }
@@ -244,12 +244,15 @@ func TestContractB8Untouched(t *testing.T) {
 		all := map[string]string{}
 		for _, name := range []string{"a.css", "a.js", "a.png", "a.json", "a.txt", "a.svg"} {
 			for _, fields := range [][]string{{}, {"Range", "bytes=0-0"}, {"If-None-Match", `"x"`}, {"If-Modified-Since", time.Now().UTC().Format(http.TimeFormat)}} {
-				cookie := "Cookie"
-				if name == "a.svg" {
-					fields = append(fields, "Cookie", granted(t))
-				}
-				got := g.get("/"+name, append(fields, "Sec-Fetch-Dest", "image", "Accept-Encoding", "gzip, dcb", cookie, "session=1")...)
+				got := g.get("/"+name, append(fields, "Sec-Fetch-Dest", "image", "Accept-Encoding", "gzip, dcb", "Cookie", "session=1")...)
 				got.Header.Del("Date")
+				if csp := got.Header.Get("Content-Security-Policy"); name == "a.svg" && got.StatusCode != 304 && lines != "" {
+					// A cache may give it to somebody who opens it as a document.
+					if csp != shieldCSP {
+						t.Errorf("%s: policy %q", name, csp)
+					}
+					got.Header.Del("Content-Security-Policy")
+				}
 				all[name+fmt.Sprint(fields[:len(fields)&^1])] = fmt.Sprint(got.StatusCode, got.Header, got.body)
 			}
 		}

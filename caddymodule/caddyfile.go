@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -59,10 +60,15 @@ func looksLikePolicyFile(arg string) bool {
 //	consent [<matcher>] [<policy file>] {
 //		policy              <policy file>
 //		prefix              <path>
-//		on_unreadable       block|pass
+//		cache               private|shared
+//		failure_policy      strict|guarded|observe
 //		max_hold            <size>
 //		max_inline          <size>
+//		max_memory          <size>
 //		max_decoded         <size>
+//		max_ratio           <number>
+//		max_window          <size>
+//		max_cookies         <number>
 //		cookie_name         <name>
 //		honor_no_transform
 //	}
@@ -108,12 +114,19 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, word string) error {
 		if err := checkPrefix(h.Prefix); err != nil {
 			return d.Errf("consent: %v", err)
 		}
-	case "on_unreadable":
-		if err := oneArg(d, word, "block or pass", &h.OnUnreadable); err != nil {
+	case "cache":
+		if err := oneArg(d, word, "private or shared", &h.Cache); err != nil {
 			return err
 		}
-		if h.OnUnreadable != onUnreadableBlock && h.OnUnreadable != onUnreadablePass {
-			return d.Errf("consent: on_unreadable %q: use block or pass", h.OnUnreadable)
+		if err := checkCache(h.Cache); err != nil {
+			return d.Errf("consent: %v", err)
+		}
+	case "failure_policy":
+		if err := oneArg(d, word, "strict, guarded or observe", &h.FailurePolicy); err != nil {
+			return err
+		}
+		if err := checkFailurePolicy(h.FailurePolicy); err != nil {
+			return d.Errf("consent: %v", err)
 		}
 	case "max_hold":
 		n, err := sizeArg(d, word, smallestHold, largestHold)
@@ -123,10 +136,22 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, word string) error {
 		n, err := sizeArg(d, word, smallestHold, largestHold)
 		h.MaxInline = int(n)
 		return err
+	case "max_memory":
+		n, err := sizeArg(d, word, smallestMemory, largestMemory)
+		h.MaxMemory = n
+		return err
 	case "max_decoded":
 		n, err := sizeArg(d, word, smallestDecoded, largestDecoded)
 		h.MaxDecoded = n
 		return err
+	case "max_ratio":
+		return numberArg(d, word, smallestRatio, largestRatio, &h.MaxRatio)
+	case "max_window":
+		n, err := sizeArg(d, word, smallestWindow, largestWindow)
+		h.MaxWindow = int(n)
+		return err
+	case "max_cookies":
+		return numberArg(d, word, fewestCookies, mostCookies, &h.MaxCookies)
 	case "cookie_name":
 		if err := oneArg(d, word, "the base name of the cookie", &h.CookieName); err != nil {
 			return err
@@ -140,7 +165,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, word string) error {
 		}
 		h.HonorNoTransform = true
 	default:
-		return d.Errf("consent: unknown option %q: use policy, prefix, on_unreadable, max_hold, max_inline, max_decoded, cookie_name or honor_no_transform", word)
+		return d.Errf("consent: unknown option %q: use policy, prefix, cache, failure_policy, max_hold, max_inline, max_memory, max_decoded, max_ratio, max_window, max_cookies, cookie_name or honor_no_transform", word)
 	}
 	return nil
 }
@@ -172,6 +197,23 @@ func sizeArg(d *caddyfile.Dispenser, word string, smallest, most int64) (int64, 
 		return 0, d.Errf("consent: %v", err)
 	}
 	return int64(n), nil
+}
+
+// numberArg reads the number after word.
+func numberArg(d *caddyfile.Dispenser, word string, smallest, most int, dst *int) error {
+	var arg string
+	if err := oneArg(d, word, "a number", &arg); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(arg)
+	if err != nil {
+		return d.Errf("consent: %s %q is not a number: use one from %d to %d", word, arg, smallest, most)
+	}
+	if err := checkNumber(word, n, smallest, most); err != nil {
+		return d.Errf("consent: %v", err)
+	}
+	*dst = n
+	return nil
 }
 
 // Interface guards

@@ -67,7 +67,8 @@ func adapted(t *testing.T, source string) string {
 // The JSON of a directive loads again to the same options, and nothing that is
 // only used at run time appears in it.
 func TestJSONRoundTrip(t *testing.T) {
-	want := Handler{Policy: "p", Prefix: "/a/", OnUnreadable: "pass", MaxHold: 1, MaxInline: 2, MaxDecoded: 3, CookieName: "n", HonorNoTransform: true}
+	want := Handler{Policy: "p", Prefix: "/a/", Cache: "shared", FailurePolicy: "strict", MaxHold: 1, MaxInline: 2,
+		MaxMemory: 3, MaxDecoded: 4, MaxRatio: 5, MaxWindow: 6, MaxCookies: 7, CookieName: "n", HonorNoTransform: true}
 	data, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%s: %+v, %v", data, got, err)
 	}
-	if n := strings.Count(string(data), `":`); n != 8 {
+	if n := strings.Count(string(data), `":`); n != 13 {
 		t.Errorf("%d fields in %s", n, data)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,8 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/consentgate/consentgate/rewriter"
 )
 
 // encoded returns data in a content coding.
@@ -80,9 +81,16 @@ func TestContractA18Codings(t *testing.T) {
 			for _, body := range [][]byte{[]byte(tracked), long} {
 				g := start(t, proxy(answering(t, page(string(whole(body)), "Content-Encoding: "+label))))
 				got := g.get("/", "Accept-Encoding", "gzip, br")
-				if got.StatusCode != 200 || got.err != nil || got.Header.Get("Content-Encoding") != "" ||
-					strings.Contains(got.body, live) || !strings.HasSuffix(got.body, "hello</p></body></html>") {
-					t.Errorf("whole: %d %v %v …%q", got.StatusCode, got.err, got.Header, tail(got.body))
+				text := decodedBody(t, got)
+				if got.StatusCode != 200 || got.err != nil || strings.Contains(text, live) || !strings.HasSuffix(text, "hello</p></body></html>") {
+					t.Errorf("whole: %d %v %v …%q", got.StatusCode, got.err, got.Header, tail(text))
+				}
+				// A compressed site stays one, for clients that want it.
+				if coding := got.Header.Get("Content-Encoding"); coding != map[bool]string{true: "br", false: "gzip"}[strings.Contains(label, "br")] && coding != "br" {
+					t.Errorf("whole: sent in %q", coding)
+				}
+				if got := g.get("/"); got.Header.Get("Content-Encoding") != "" || strings.Contains(got.body, live) || !strings.HasSuffix(got.body, "hello</p></body></html>") {
+					t.Errorf("client without codings: %v …%q", got.Header, tail(got.body))
 				}
 				// Granted: the very bytes of the site.
 				if got := g.get("/", "Accept-Encoding", "gzip, br", "Cookie", granted(t)); got.body != string(whole(body)) || got.Header.Get("Content-Encoding") != label {
@@ -95,11 +103,11 @@ func TestContractA18Codings(t *testing.T) {
 			if got := ask(t, plainClient, "GET", "http://"+g.addr+"/"); got.StatusCode == 200 && got.err == nil || strings.Contains(got.body, live) {
 				t.Errorf("cut: %d %v, looks complete", got.StatusCode, got.err)
 			}
-			g = start(t, proxy(answering(t, page(tracked, "Content-Encoding: "+label))))
+			g = start(t, proxy(answering(t, page(tracked, "Content-Encoding: "+label)), "failure_policy strict"))
 			if got := g.get("/"); got.StatusCode != 502 || strings.Contains(got.body, live) {
 				t.Errorf("mislabelled: %d %q", got.StatusCode, got.body)
 			}
-			if n := g.value(`caddy_consent_bypasses_total{reason="corrupt"}`); n != 1 {
+			if n := g.value(`caddy_consent_bypasses_total{action="refused",reason="corrupt"}`); n != 1 {
 				t.Errorf("mislabelled: counted %v times", n)
 			}
 		})
@@ -108,42 +116,51 @@ func TestContractA18Codings(t *testing.T) {
 
 func tail(s string) string { return s[max(0, len(s)-300):] }
 
-// A18: an unknown coding follows on_unreadable, with a body and without.
+// A18, E8: what cannot be rewritten meets the failure policy, and is counted by
+// its reason and what was done.
 func TestContractA18Unreadable(t *testing.T) {
 	for name, tc := range map[string]struct{ response, reason string }{
 		"unknown":     {page(tracked, "Content-Encoding: foo"), "content_encoding"},
 		"three":       {page(tracked, "Content-Encoding: gzip, gzip, gzip"), "content_encoding"},
 		"mislabelled": {page(tracked, "Content-Encoding: gzip"), "corrupt"},
-		"utf-16":      {response("200 OK", "\xff\xfe<\x00s\x00", "Content-Type: text/html"), "charset"},
-		"iso-2022-jp": {response("200 OK", tracked, "Content-Type: text/html; charset=iso-2022-jp"), "charset"},
+		"xhtml":       {response("200 OK", tracked, "Content-Type: application/xhtml+xml"), "xml"},
 		"partial":     {response("206 Partial Content", tracked, "Content-Type: text/html", "Content-Range: bytes 0-9/99"), "partial"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr := answering(t, tc.response)
-			g := start(t, proxy(addr, "on_unreadable block"))
+			g := start(t, proxy(addr, "failure_policy strict"))
 			got := g.get("/")
 			if got.StatusCode != 502 || strings.Contains(got.body, live) || !strings.Contains(got.body, "cannot be shown") || got.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("block: %d %v %q", got.StatusCode, got.Header, got.body)
+				t.Errorf("strict: %d %v %q", got.StatusCode, got.Header, got.body)
 			}
 			if got.Header.Get("Content-Encoding") != "" || got.Header.Get("Content-Range") != "" {
-				t.Errorf("block: the site's headers stayed: %v", got.Header)
+				t.Errorf("strict: the site's headers stayed: %v", got.Header)
 			}
 			// The answer leaves before it is counted.
-			eventually(t, "block: counted", func() bool {
-				return g.outcome(outcomeBlocked) == 1 && g.value(fmt.Sprintf("caddy_consent_bypasses_total{reason=%q}", tc.reason)) == 1
+			eventually(t, "strict: counted", func() bool {
+				return g.outcome(outcomeBlocked) == 1 && g.bypassed(tc.reason, remedyRefused) == 1
 			})
 
-			g = start(t, proxy(addr, "on_unreadable pass"))
+			g = start(t, proxy(addr))
 			got = g.get("/")
 			_, body, _ := strings.Cut(tc.response, "\r\n\r\n")
 			if got.body != body || !strings.Contains(tc.response, got.Status) {
-				t.Errorf("pass: %s %q, want %q", got.Status, got.body, body)
+				t.Errorf("guarded: %s %q, want %q", got.Status, got.body, body)
 			}
 			if csp := got.Header["Content-Security-Policy"]; len(csp) != 1 || csp[0] != shieldCSP {
-				t.Errorf("pass: policy %q", csp)
+				t.Errorf("guarded: policy %q", csp)
 			}
-			if !g.counted(outcomeBypassed, 1) || g.value(fmt.Sprintf("caddy_consent_bypasses_total{reason=%q}", tc.reason)) != 1 {
-				t.Errorf("pass: not counted")
+			if !g.counted(outcomeBypassed, 1) || g.bypassed(tc.reason, remedyGuarded) != 1 {
+				t.Errorf("guarded: not counted")
+			}
+
+			g = start(t, proxy(addr, "failure_policy observe"))
+			got = g.get("/")
+			if got.body != body || got.Header.Get("Content-Security-Policy") != "" || got.Header.Get("Content-Security-Policy-Report-Only") != shieldCSP {
+				t.Errorf("observe: %v %q", got.Header, got.body)
+			}
+			if !g.counted(outcomeUnguarded, 1) || g.bypassed(tc.reason, remedyUnguarded) != 1 {
+				t.Errorf("observe: not counted")
 			}
 			// With everything granted there is nothing to read.
 			if got := g.get("/", "Accept-Encoding", "gzip", "Cookie", granted(t)); got.body != body || got.Header.Get("Content-Security-Policy") != "" {
@@ -273,11 +290,28 @@ func TestContractD1Charset(t *testing.T) {
 			t.Errorf("%q: %q, want %q", body, got, want)
 		}
 	}
-	// Within reach, it makes the page unreadable.
-	g := start(t, proxy(answering(t, page(pad+"<meta charset=iso-2022-jp>"))))
-	if got := g.get("/"); got.StatusCode != 502 {
-		t.Errorf("declared behind 1024 bytes: %d", got.StatusCode)
+	// Within reach, it makes the page one to be turned into UTF-8.
+	g := start(t, proxy(answering(t, page(pad+"<meta charset=iso-2022-jp>\x1b$B$\"\x1b(B"))))
+	if got := g.get("/"); !strings.HasSuffix(got.body, "あ") || got.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("declared behind 1024 bytes: %v …%q", got.Header, tail(got.body))
 	}
 }
 
 func newGzip(w io.Writer) *gzip.Writer { return gzip.NewWriter(w) }
+
+// decodedBody returns the body of an answer with its coding undone.
+func decodedBody(t *testing.T, a answer) string {
+	t.Helper()
+	var out bytes.Buffer
+	dec, err := rewriter.NewDecoder(rewriter.Codings(a.Header), &out, rewriter.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dec.Write([]byte(a.body)); err != nil {
+		t.Fatal(err)
+	}
+	if err := dec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}

@@ -92,7 +92,7 @@ func TestContractDropped(t *testing.T) {
 			}
 		}
 	})
-	g := start(t, proxy(addr))
+	g := start(t, proxy(addr, "failure_policy strict"))
 	// The visitor stays, so that nothing but us stops the site.
 	c, err := net.Dial("tcp", g.addr)
 	if err != nil {
@@ -122,7 +122,7 @@ func TestContractDroppedWhole(t *testing.T) {
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: foo\r\nContent-Length: %d\r\n\r\n", size)
 		io.WriteString(c, strings.Repeat("x", size))
 	})
-	g := start(t, proxy(addr))
+	g := start(t, proxy(addr, "failure_policy strict"))
 	c, err := net.Dial("tcp", g.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -151,13 +151,13 @@ func TestContractDroppedEarly(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: foo\r\nContent-Length: 9000\r\n\r\nx")
 		<-release
 	})
-	g := start(t, proxy(addr))
+	g := start(t, proxy(addr, "failure_policy strict"))
 	got := g.get("/")
 	close(release)
 	if got.StatusCode != 502 || got.body != refusal || got.err != nil {
 		t.Errorf("%d %q, %v", got.StatusCode, got.body, got.err)
 	}
-	g = start(t, "handle_errors {\nrespond more\n}\nroute {\nconsent\nheader Content-Encoding foo\nconsent_test_fail\n}")
+	g = start(t, "handle_errors {\nrespond more\n}\nroute {\nconsent {\nfailure_policy strict\n}\nheader Content-Encoding foo\nconsent_test_fail\n}")
 	if got := g.get("/"); got.StatusCode != 502 || got.body != refusal || got.err != nil {
 		t.Errorf("%d %q, %v", got.StatusCode, got.body, got.err)
 	}
@@ -169,7 +169,7 @@ func TestContractE2DecodersReturned(t *testing.T) {
 		body := encoded(t, coding, []byte(strings.Repeat(tracked, 1000)))
 		addr := answering(t, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: "+coding+
 			"\r\nContent-Length: 9000000\r\n\r\n"+string(body[:len(body)/2]))
-		g := start(t, proxy(addr))
+		g := start(t, proxy(addr, "failure_policy strict"))
 		run := func(n int) {
 			for range n {
 				if resp, err := plainClient.Get("http://" + g.addr + "/"); err == nil {

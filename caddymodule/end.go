@@ -49,8 +49,18 @@ func (w *responseWriter) finishBody() error {
 			return err
 		}
 	}
+	if w.text != nil {
+		if err := w.text.Close(); err != nil {
+			return err
+		}
+	}
 	if w.stage == stageRewrite {
-		return w.rw.Close()
+		if err := w.rw.Close(); err != nil {
+			return err
+		}
+	}
+	if w.enc != nil {
+		return w.enc.Close()
 	}
 	return nil
 }
@@ -145,5 +155,10 @@ func (w *responseWriter) release() {
 		}
 		w.rw = nil
 	}
-	w.head, w.raw = nil, nil
+	if w.enc != nil {
+		w.enc.Abort() // without an end, unless it was closed
+		w.enc = nil
+	}
+	w.head, w.raw, w.out, w.page, w.text = nil, nil, nil, nil, nil
+	w.unreserve()
 }

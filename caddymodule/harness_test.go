@@ -218,6 +218,13 @@ func (g *gate) outcome(o outcome) float64 {
 	return g.value(fmt.Sprintf("caddy_consent_responses_total{outcome=%q}", o))
 }
 
+// bypassed returns how many pages were not rewritten for a reason, and met with
+// what was done.
+func (g *gate) bypassed(why string, what remedy) float64 {
+	g.t.Helper()
+	return g.value(fmt.Sprintf("caddy_consent_bypasses_total{action=%q,reason=%q}", what, why))
+}
+
 // counted reports whether n responses had an outcome. A response is counted when
 // its handler is done, which may be after the client has read all of it.
 func (g *gate) counted(o outcome, n float64) bool { return g.settled(o, n) == n }

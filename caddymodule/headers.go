@@ -2,18 +2,12 @@ package caddymodule
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/consentgate/consentgate/policy"
 	"github.com/consentgate/consentgate/rewriter"
 )
-
-// shieldCSP stands over pages that are sent unread: the browser loads from the
-// site's own origin only. Inline code stays, since the site's own would break
-// otherwise; what it tries to load from elsewhere is refused.
-const shieldCSP = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 
 // inform passes an informational answer on (RFC 9110, section 15.2), without
 // cookies and without hints at resources that are held back. The header map is
@@ -25,7 +19,9 @@ func (w *responseWriter) inform(status int) {
 	h := w.Header()
 	saved := h.Clone()
 	dropCookies(h, true)
-	w.filterHints(h)
+	// With "cache shared" the final answer may be for everybody; what an
+	// informational one says, no cache keeps.
+	w.filterHints(h, w.v.bound)
 	w.ResponseWriterWrapper.WriteHeader(status)
 	clear(h)
 	for k, lines := range saved {
@@ -63,11 +59,11 @@ func (w *responseWriter) begin() {
 // beginNotModified starts a 304, which says nothing of its type: it is about a
 // page of ours if the browser asked with our validator.
 func (w *responseWriter) beginNotModified() {
-	w.filter()
 	if !w.v.revalidation.NotModified(w.Header(), w.v.variant) {
-		w.send(stagePass, outcomePassed)
+		w.pass(outcomePassed)
 		return
 	}
+	w.filterPage()
 	w.mark()
 	w.send(stagePass, outcomeGranted)
 }
@@ -89,8 +85,12 @@ func (w *responseWriter) beginPage(h http.Header) {
 	case w.status == http.StatusPartialContent:
 		w.unreadable(reasonPartial)
 	case w.v.method == http.MethodHead:
+		recoded := len(rewriter.Codings(h)) > 0
+		w.recode(h)
 		w.changeBody(h)
-		w.sendPage(outcomeRewritten)
+		w.filterPage()
+		w.markVariant(recoded)
+		w.send(stagePass, outcomeRewritten)
 	default:
 		w.hold(h)
 	}
@@ -98,19 +98,22 @@ func (w *responseWriter) beginPage(h http.Header) {
 
 // beginXML starts an XML document. It may run scripts, but its grammar is not
 // HTML's, so the browser has to hold back what it refers to. A picture cannot
-// run or load anything.
+// run or load anything; but a cache may give it to somebody who opens it as a
+// document, so it stands under the same policy for everybody.
 func (w *responseWriter) beginXML(h http.Header) {
 	picture := w.v.destination == "image" && isType(firstValue(h, "Content-Type"), "image/svg+xml")
 	switch {
-	case w.v.open && picture:
+	case picture && w.v.free:
 		w.pass(outcomePassed)
-	case w.v.open:
-		w.sendPage(outcomeGranted)
 	case picture:
 		w.addShield()
 		w.pass(outcomePassed)
+	case w.v.open:
+		w.sendPage(outcomeGranted)
+	case w.h.FailurePolicy == policyStrict && !w.v.mayBePage:
+		w.shield(reasonXML) // data for a script, which cannot run
 	default:
-		w.shield(reasonXML)
+		w.unreadable(reasonXML)
 	}
 }
 
@@ -122,7 +125,7 @@ func (w *responseWriter) beginSniff(h http.Header) {
 	case w.status == http.StatusPartialContent && w.v.open:
 		w.pass(outcomePassed)
 	case w.status == http.StatusPartialContent:
-		w.shield(reasonPartial)
+		w.unreadable(reasonPartial)
 	case w.v.open && len(rewriter.Codings(h)) > 0:
 		w.sendPage(outcomeGranted) // may be one
 	default:
@@ -133,8 +136,14 @@ func (w *responseWriter) beginSniff(h http.Header) {
 
 // hold keeps the headers until the first bytes of the body are there.
 func (w *responseWriter) hold(h http.Header) {
+	if !w.reserve(pageMemory) {
+		w.unreadable(reasonMemory)
+		return
+	}
 	if codings := rewriter.Codings(h); len(codings) > 0 {
-		dec, err := rewriter.NewDecoder(codings, sink{w}, rewriter.Limits{MaxOutput: w.h.MaxDecoded})
+		dec, err := rewriter.NewDecoder(codings, sink{w}, rewriter.Limits{
+			MaxRatio: w.h.MaxRatio, MaxOutput: w.h.MaxDecoded, MaxWindow: w.h.MaxWindow,
+		})
 		if err != nil {
 			w.unreadable(reasonCoding)
 			return
@@ -151,67 +160,66 @@ func (w *responseWriter) pass(o outcome) {
 }
 
 // sendPage sends the headers of a page whose body passes from here on or never
-// comes. There is one page of this URL for each state, and it is the visitor's
-// alone.
+// comes.
 func (w *responseWriter) sendPage(o outcome) {
-	w.filter()
-	w.markVariant()
+	w.filterPage()
+	w.markVariant(false)
 	w.send(stagePass, o)
 }
 
-// shield sends the headers of a page that is not rewritten though something is
-// held back.
-func (w *responseWriter) shield(why reason) {
-	w.h.metrics.bypasses.WithLabelValues(string(why)).Inc()
-	w.addShield()
-	w.sendPage(outcomeBypassed)
-}
+// filterPage removes from the headers of a page what is not granted.
+func (w *responseWriter) filterPage() { w.filterBy(w.v.page, w.v.open) }
 
-// addShield adds a policy line of our own. Browsers enforce every line, so the
-// site's lines stay in force beside it.
-func (w *responseWriter) addShield() {
-	h := w.Header()
-	h["Content-Security-Policy"] = append(slices.Clip(h["Content-Security-Policy"]), shieldCSP)
-}
-
-// unreadable deals with a page that cannot be rewritten, while its headers are
-// still held.
-func (w *responseWriter) unreadable(why reason) {
-	if w.h.OnUnreadable == onUnreadablePass {
-		w.shield(why)
-		return
-	}
-	w.refuse(why)
-}
-
-// filter removes from the headers what this visitor has not granted.
+// filter removes from the headers of anything else what this visitor has not
+// granted. If another visitor would get other headers, the response is nobody
+// else's.
 func (w *responseWriter) filter() {
+	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.bound, w.base())
+	w.filterBy(w.v.bound, w.v.bound.Unrestricted())
+	if differs {
+		w.keepPrivate()
+	}
+}
+
+func (w *responseWriter) filterBy(b policy.Bound, open bool) {
 	h := w.Header()
-	rewriter.FilterSetCookie(h, w.v.bound, w.h.own, func(category string, a policy.Action) {
+	rewriter.FilterSetCookie(h, b, w.h.own, func(category string, a policy.Action) {
 		w.h.metrics.cookies.WithLabelValues("response", category, a.String()).Inc()
 	})
-	w.filterHints(h)
+	if !open {
+		w.filterHints(h, b)
+	}
 }
 
 // filterHints removes the fields that make browsers load something.
-func (w *responseWriter) filterHints(h http.Header) {
-	if w.v.open {
-		return
-	}
-	base := rewriter.Base{Scheme: w.v.scheme, Host: w.v.host, Path: w.v.path}
-	rewriter.FilterLink(h, w.v.bound, base, w.h.metrics.countHeader)
-	rewriter.FilterRefresh(h, w.v.bound, base, w.h.metrics.countHeader)
-	rewriter.FilterReporting(h, w.v.bound, base, w.h.metrics.countHeader)
+func (w *responseWriter) filterHints(h http.Header, b policy.Bound) {
+	base := w.base()
+	rewriter.FilterLink(h, b, base, w.h.metrics.countHeader)
+	rewriter.FilterRefresh(h, b, base, w.h.metrics.countHeader)
+	rewriter.FilterReporting(h, b, base, w.h.metrics.countHeader)
 }
 
-// markVariant makes the validators those of one variant of a page.
-func (w *responseWriter) markVariant() {
-	rewriter.VariantETag(w.Header(), w.v.variant)
+func (w *responseWriter) base() rewriter.Base {
+	return rewriter.Base{Scheme: w.v.scheme, Host: w.v.host, Path: w.v.path}
+}
+
+// markVariant makes the validators those of one variant of a page, and keeps it
+// from visitors who would get another. recoded says that the site's content
+// coding was undone.
+func (w *responseWriter) markVariant(recoded bool) {
+	rewriter.VariantETag(w.Header(), w.v.variant, recoded)
 	w.mark()
 }
 
-// mark keeps a page from visitors of another state.
+// mark keeps a page from visitors who would get another.
 func (w *responseWriter) mark() {
+	if w.h.Cache != cacheShared {
+		w.keepPrivate()
+	}
+}
+
+// keepPrivate keeps a response from all other visitors.
+func (w *responseWriter) keepPrivate() {
 	h := w.Header()
 	rewriter.PrivateCache(h)
 	rewriter.AddVary(h, w.h.vary...)
@@ -221,13 +229,15 @@ func (w *responseWriter) mark() {
 // change.
 func (w *responseWriter) changeBody(h http.Header) {
 	delete(h, "Content-Length")
-	delete(h, "Content-Encoding")
 	rewriter.DropDigests(h)
 }
 
 // send sends the headers as they are now.
 func (w *responseWriter) send(next stage, o outcome) {
 	w.stage, w.did = next, o
+	if next == stagePass || next == stageDrop {
+		w.unreserve()
+	}
 	if w.v.navigation && o != outcomePassed && w.status >= 200 && w.status <= 299 {
 		w.h.metrics.pageViews.WithLabelValues(w.v.state.Level(w.h.policy.Scheme()), regime).Inc()
 	}

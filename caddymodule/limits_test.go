@@ -141,9 +141,9 @@ func TestLimitE1Bombs(t *testing.T) {
 		} else {
 			body = encoded(t, coding, big)
 		}
-		for _, mode := range []string{"block", "pass"} {
+		for _, mode := range []string{policyStrict, policyGuarded, policyObserve} {
 			t.Run(coding+" "+mode, func(t *testing.T) {
-				g := start(t, proxy(answering(t, page(string(body), "Content-Encoding: "+coding)), "on_unreadable "+mode))
+				g := start(t, proxy(answering(t, page(string(body), "Content-Encoding: "+coding)), "failure_policy "+mode))
 				var n int64
 				var leaked bool
 				var err error
@@ -159,7 +159,7 @@ func TestLimitE1Bombs(t *testing.T) {
 				if rise > 16<<20 {
 					t.Errorf("memory rose by %d KiB", rise>>10)
 				}
-				if !g.counted(outcomeAborted, 1) || g.value(`caddy_consent_bypasses_total{reason="too_large"}`) != 1 {
+				if !g.counted(outcomeAborted, 1) || g.bypassed("too_large", remedyBrokenOff) != 1 {
 					t.Error("not counted")
 				}
 			})

@@ -132,7 +132,13 @@ func TestFailedReload(t *testing.T) {
 	// JSON does not pass the Caddyfile's checks.
 	for options, want := range map[string]string{
 		`"prefix":"_cg"`:           "begins and ends with",
-		`"on_unreadable":"x"`:      "use block or pass",
+		`"failure_policy":"x"`:     "use strict, guarded or observe",
+		`"cache":"public"`:         "use private or shared",
+		`"max_memory":1`:           "from 1MiB to 1TiB",
+		`"max_ratio":1`:            "from 10 to 10000",
+		`"max_window":1`:           "from 1MiB to 128MiB",
+		`"max_cookies":3001`:       "from 10 to 3000",
+		`"on_unreadable":"pass"`:   "on_unreadable",
 		`"max_hold":-1`:            "from 1KiB to 16MiB",
 		`"max_inline":1`:           "from 1KiB to 16MiB",
 		`"max_decoded":1`:          "from 1MiB to 4GiB",

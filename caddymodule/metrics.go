@@ -21,7 +21,8 @@ const (
 	outcomeGranted   outcome = "granted"   // an HTML page sent unchanged: nothing is held back from this visitor
 	outcomePassed    outcome = "passed"    // not a page: only its headers were filtered
 	outcomeBypassed  outcome = "bypassed"  // a page sent unchanged under an enforcing Content-Security-Policy
-	outcomeBlocked   outcome = "blocked"   // a page that could not be read; the visitor got a 502
+	outcomeUnguarded outcome = "unguarded" // a page sent unchanged with nothing enforced: failure_policy observe
+	outcomeBlocked   outcome = "blocked"   // a page that could not be rewritten; the visitor got an error page
 	outcomeAborted   outcome = "aborted"   // broken off after it had begun
 	outcomeFailed    outcome = "failed"    // the handlers behind returned an error before any output
 	outcomeOwn       outcome = "own"       // answered by the gateway itself
@@ -29,28 +30,7 @@ const (
 
 var outcomes = [...]outcome{
 	outcomeRewritten, outcomeGranted, outcomePassed, outcomeBypassed,
-	outcomeBlocked, outcomeAborted, outcomeFailed, outcomeOwn,
-}
-
-// A reason says why a page was not rewritten though something is held back from
-// its visitor. Its values form a closed set.
-type reason string
-
-const (
-	reasonCoding      reason = "content_encoding" // a coding we do not know
-	reasonCorrupt     reason = "corrupt"          // the body is not what Content-Encoding says
-	reasonTooLarge    reason = "too_large"        // decodes to more than max_decoded, or like a bomb
-	reasonCharset     reason = "charset"          // a character set an ASCII reader cannot scan
-	reasonPartial     reason = "partial"          // status 206: a slice of a page
-	reasonXML         reason = "xml"              // an XML document, which is no HTML
-	reasonNoTransform reason = "no_transform"     // honor_no_transform
-	reasonTangled     reason = "tangled"          // parsers would read the page in too many ways
-	reasonPanic       reason = "panic"            // a fault of our own
-)
-
-var reasons = [...]reason{
-	reasonCoding, reasonCorrupt, reasonTooLarge, reasonCharset,
-	reasonPartial, reasonXML, reasonNoTransform, reasonTangled, reasonPanic,
+	outcomeUnguarded, outcomeBlocked, outcomeAborted, outcomeFailed, outcomeOwn,
 }
 
 // regime is the rule under which visitors are asked: nothing before consent.
@@ -72,6 +52,9 @@ type metrics struct {
 	bytes        *prometheus.CounterVec
 	duration     prometheus.Histogram
 	policyInfo   *prometheus.GaugeVec
+	memory       prometheus.GaugeFunc
+
+	cookieProblems *prometheus.CounterVec
 
 	all []prometheus.Collector
 
@@ -99,7 +82,7 @@ func newMetrics() *metrics {
 		unclassified: counter("unclassified_total",
 			"Third-party resources that no vendor of the policy accounts for.", "kind"),
 		bypasses: counter("bypasses_total",
-			"Pages that could not be or were not rewritten, by reason.", "reason"),
+			"Pages that could not be or were not rewritten, by reason and what was done with them.", "reason", "action"),
 		noTransform: counter("no_transform_total",
 			"Pages the site marked no-transform, by whether that was honored.", "honored"),
 		overlong: counter("overlong_total",
@@ -115,11 +98,18 @@ func newMetrics() *metrics {
 			Namespace: "caddy", Subsystem: "consent", Name: "policy_info",
 			Help: "The policies in force; always 1.",
 		}, []string{"version", "hash"}),
+		memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "caddy", Subsystem: "consent", Name: "memory_bytes",
+			Help: "Memory that the pages being rewritten hold, in all of this process; see max_memory.",
+		}, func() float64 { return float64(inHand.Load()) }),
+		cookieProblems: counter("cookie_problems_total",
+			"Requests whose consent cookie did not count, by reason.", "reason"),
 		reported: make(map[any]bool),
 	}
 	m.all = []prometheus.Collector{
 		m.responses, m.pageViews, m.choices, m.resources, m.cookies, m.unclassified,
 		m.bypasses, m.noTransform, m.overlong, m.bytes, m.duration, m.policyInfo,
+		m.memory, m.cookieProblems,
 	}
 	m.zero()
 	return m
@@ -132,7 +122,12 @@ func (m *metrics) zero() {
 		m.responses.WithLabelValues(string(o))
 	}
 	for _, r := range reasons {
-		m.bypasses.WithLabelValues(string(r))
+		for _, what := range remedies {
+			m.bypasses.WithLabelValues(string(r), string(what))
+		}
+	}
+	for p := consent.Malformed; p < consent.NumProblems; p++ {
+		m.cookieProblems.WithLabelValues(p.String())
 	}
 	for k := range policy.NumKinds {
 		m.unclassified.WithLabelValues(policy.Kind(k).String())

@@ -30,7 +30,7 @@ func TestMetricNames(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	families, err := reg.Gather()
-	if err != nil || len(families) != 12 {
+	if err != nil || len(families) != 14 {
 		t.Errorf("%d families, %v", len(families), err)
 	}
 	for _, f := range families {

@@ -9,7 +9,6 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,25 +24,6 @@ import (
 func init() {
 	caddy.RegisterModule(Handler{})
 }
-
-// Defaults and limits of the options of [Handler].
-const (
-	DefaultPrefix     = "/_cg/"
-	DefaultMaxHold    = 64 << 10
-	DefaultMaxInline  = 64 << 10
-	DefaultMaxDecoded = 64 << 20
-
-	smallestHold    = 1 << 10
-	largestHold     = 16 << 20
-	smallestDecoded = 1 << 20
-	largestDecoded  = 4 << 30
-)
-
-// What the handler does with a page it cannot read.
-const (
-	onUnreadableBlock = "block"
-	onUnreadablePass  = "pass"
-)
 
 // Handler holds back the third-party resources of the pages behind it, and the
 // cookies that are not essential, until the visitor has granted them.
@@ -72,19 +52,28 @@ type Handler struct {
 	// Begins and ends with "/". Default: `/_cg/`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// What happens to a page that cannot be read and therefore not be rewritten
-	// before everything is granted: one with an unknown or broken
-	// `Content-Encoding`, in a character set that hides markup from an ASCII
-	// reader (UTF-16, ISO-2022-JP), or a slice of a page (status 206).
+	// How pages may be cached. `private`: a page is what its visitor's consent
+	// makes it, and no shared cache may keep it. `shared`: for a CDN or another
+	// shared cache in front of the gateway that does not tell visitors apart.
+	// Everybody then gets the page of a visitor who has not chosen, byte for
+	// byte, under the site's own caching rules. Default: `private`.
+	Cache string `json:"cache,omitempty"`
+
+	// What happens to a page that cannot be rewritten while something is held
+	// back from its visitor: one with an unknown or broken `Content-Encoding`, an
+	// XML document, a slice of a page (status 206), or any page while
+	// `max_memory` is in use.
 	//
-	// `block` answers 502, or breaks the connection if the page has begun.
-	// `pass` sends it as it is, under an enforcing Content-Security-Policy that
-	// lets the browser load from the site's own origin only. Code inside the
-	// page then runs, and `<meta http-equiv=refresh>` works.
+	// `strict` answers 502 (503 if it is about memory). `guarded` sends it as it
+	// is, under an enforcing Content-Security-Policy that lets the browser load
+	// from the site's own origin only. Code inside the page then runs, and
+	// `<meta http-equiv=refresh>` works. `observe` sends it as it is, with that
+	// policy for report only: it holds nothing back. It is meant for trying the
+	// gateway out.
 	//
-	// A page that decodes to more than `max_decoded`, or like a decompression
-	// bomb, is broken off in both cases. Default: `block`.
-	OnUnreadable string `json:"on_unreadable,omitempty"`
+	// A page that has begun is broken off in all three, and so is one that
+	// breaks `max_decoded`, `max_ratio` or `max_window`. Default: `guarded`.
+	FailurePolicy string `json:"failure_policy,omitempty"`
 
 	// The most bytes of one open tag to keep in memory. A longer element that
 	// would have to be judged is made inert. 1 KiB to 16 MiB; default: 64 KiB.
@@ -94,9 +83,26 @@ type Handler struct {
 	// 1 KiB to 16 MiB; default: 64 KiB.
 	MaxInline int `json:"max_inline,omitempty"`
 
+	// The memory, in bytes, that all pages being rewritten in this process may
+	// hold together. Pages that begin while it is in use meet `failure_policy`;
+	// pages that have begun go on. 1 MiB to 1 TiB; default: 512 MiB.
+	MaxMemory int64 `json:"max_memory,omitempty"`
+
 	// The most bytes a compressed page may decode to. 1 MiB to 4 GiB;
 	// default: 64 MiB.
 	MaxDecoded int64 `json:"max_decoded,omitempty"`
+
+	// How many times its compressed size a page may decode to, looked at after
+	// its first MiB. 10 to 10000; default: 200.
+	MaxRatio int `json:"max_ratio,omitempty"`
+
+	// The largest window, in bytes, a page in zstd may ask for. 1 MiB to 128 MiB;
+	// default: 8 MiB, which is all that RFC 9659 allows.
+	MaxWindow int `json:"max_window,omitempty"`
+
+	// How many cookies of one request are looked at. A request with more loses
+	// them all on its way to the site. 10 to 3000; default: 3000.
+	MaxCookies int `json:"max_cookies,omitempty"`
 
 	// The base name of the cookie that stores the choice. On HTTPS it is sent as
 	// `__Host-<name>`. Changing it asks every visitor again. Default: `cg`.
@@ -104,7 +110,7 @@ type Handler struct {
 
 	// Whether to respect `Cache-Control: no-transform` of the site. If so, such
 	// a page is not rewritten but sent under the Content-Security-Policy of
-	// `on_unreadable pass`. By default pages are rewritten all the same.
+	// `failure_policy guarded`. By default pages are rewritten all the same.
 	HonorNoTransform bool `json:"honor_no_transform,omitempty"`
 
 	policy    *policy.Policy
@@ -161,94 +167,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("setting up the preferences page: %w", err)
 	}
+	if h.FailurePolicy == policyObserve {
+		h.logger.Warn("failure_policy observe: pages that cannot be rewritten reach visitors with nothing held back",
+			zap.String("fix", "use guarded once the counter caddy_consent_bypasses_total tells that it can be"))
+	}
 	h.warnAround(ctx)
 	return h.announce(ctx)
-}
-
-// setDefaults puts the documented default in place of every zero option.
-func (h *Handler) setDefaults() {
-	if h.Prefix == "" {
-		h.Prefix = DefaultPrefix
-	}
-	if h.OnUnreadable == "" {
-		h.OnUnreadable = onUnreadableBlock
-	}
-	if h.MaxHold == 0 {
-		h.MaxHold = DefaultMaxHold
-	}
-	if h.MaxInline == 0 {
-		h.MaxInline = DefaultMaxInline
-	}
-	if h.MaxDecoded == 0 {
-		h.MaxDecoded = DefaultMaxDecoded
-	}
-}
-
-// check refuses options that cannot work, each with the value and the fix. The
-// JSON configuration reaches it without the Caddyfile's own checks.
-func (h *Handler) check() error {
-	if err := checkPrefix(h.Prefix); err != nil {
-		return err
-	}
-	if h.OnUnreadable != onUnreadableBlock && h.OnUnreadable != onUnreadablePass {
-		return fmt.Errorf("on_unreadable %q: use block or pass", h.OnUnreadable)
-	}
-	for _, size := range []struct {
-		word           string
-		value          int64
-		smallest, most int64
-	}{
-		{"max_hold", int64(h.MaxHold), smallestHold, largestHold},
-		{"max_inline", int64(h.MaxInline), smallestHold, largestHold},
-		{"max_decoded", h.MaxDecoded, smallestDecoded, largestDecoded},
-	} {
-		if err := checkSize(size.word, size.value, size.smallest, size.most); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkSize(word string, value, smallest, most int64) error {
-	if value < smallest || value > most {
-		return fmt.Errorf("%s %d bytes: use a size from %s to %s", word, value, binarySize(smallest), binarySize(most))
-	}
-	return nil
-}
-
-// binarySize spells a multiple of 1 KiB as people write it.
-func binarySize(n int64) string {
-	for _, u := range []struct {
-		shift uint
-		name  string
-	}{{30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
-		if n >= 1<<u.shift && n%(1<<u.shift) == 0 {
-			return fmt.Sprintf("%d%s", n>>u.shift, u.name)
-		}
-	}
-	return fmt.Sprintf("%dB", n)
-}
-
-// checkPrefix refuses prefixes that would cover the whole site, or that browsers
-// and routers spell in more than one way.
-func checkPrefix(p string) error {
-	if len(p) < 3 || p[0] != '/' || p[len(p)-1] != '/' || strings.Contains(p, "//") {
-		return fmt.Errorf("prefix %q: write a path that begins and ends with \"/\", such as %s", p, DefaultPrefix)
-	}
-	for _, segment := range strings.Split(p[1:len(p)-1], "/") {
-		if segment == "." || segment == ".." {
-			return fmt.Errorf("prefix %q: leave out the %q segment", p, segment)
-		}
-	}
-	for _, b := range []byte(p) {
-		switch {
-		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
-		case b == '/', b == '-', b == '_', b == '.', b == '~':
-		default:
-			return fmt.Errorf("prefix %q: use only letters, digits, \"-\", \"_\", \".\", \"~\" and \"/\"", p)
-		}
-	}
-	return nil
 }
 
 // loadPolicy reads the policy file, or takes the built-in policy.

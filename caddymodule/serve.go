@@ -15,10 +15,6 @@ import (
 	"github.com/consentgate/consentgate/rewriter"
 )
 
-// maxCookies is how many cookies of one request are looked at. Browsers keep
-// fewer for a site; a request with more is hiding some.
-const maxCookies = 3000
-
 // activeKey marks requests that a consent handler is acting on.
 type activeKey struct{}
 
@@ -33,11 +29,15 @@ type visit struct {
 	navigation         bool // the browser will show the answer as a page
 	mayBePage          bool // the browser may parse the answer as HTML
 
-	state consent.State
-	bound policy.Bound
-	open  bool // nothing is held back from this visitor
+	acceptEncoding []string // what the client takes, before it was narrowed for the site
 
-	variant string // names what this visitor's pages are made of: policy, grants, rewriter
+	state consent.State
+	bound policy.Bound // what is held back from this visitor
+	page  policy.Bound // what is held back from the pages they get; with "cache shared" the same for all
+	open  bool         // nothing is held back from pages
+	free  bool         // the policy holds nothing back from anybody
+
+	variant string // names what the pages are made of: policy, grants, rewriter
 
 	revalidation rewriter.Revalidation // of what the browser holds
 }
@@ -103,20 +103,29 @@ func originalURL(r *http.Request) *url.URL {
 func (h *Handler) visit(r *http.Request, original *url.URL) *visit {
 	scheme, host := external(r)
 	v := &visit{
-		scheme:      scheme,
-		host:        host,
-		path:        original.EscapedPath(),
-		method:      r.Method,
-		destination: r.Header.Get("Sec-Fetch-Dest"),
-		http10:      !r.ProtoAtLeast(1, 1),
-		connect:     r.Method == http.MethodConnect,
-		state:       h.resolver.Resolve(r.Header, scheme == "https"),
+		scheme:         scheme,
+		host:           host,
+		path:           original.EscapedPath(),
+		method:         r.Method,
+		destination:    r.Header.Get("Sec-Fetch-Dest"),
+		http10:         !r.ProtoAtLeast(1, 1),
+		connect:        r.Method == http.MethodConnect,
+		acceptEncoding: r.Header["Accept-Encoding"],
+		state:          h.resolver.Resolve(r.Header, scheme == "https"),
 	}
 	v.mayBePage = rewriter.MayBeHTML(r)
 	v.navigation = r.Method == http.MethodGet && isNavigation(r.Header)
 	v.bound = h.policy.Bind(v.state, hostname(host))
-	v.variant = v.bound.Variant() + "r" + rewriter.Revision
-	v.open = v.bound.Unrestricted()
+	v.page = v.bound
+	if h.Cache == cacheShared {
+		v.page = v.bound.Undecided()
+	}
+	v.variant = v.page.Variant() + "r" + rewriter.Revision
+	v.open = v.page.Unrestricted()
+	v.free = v.bound.Undecided().Unrestricted()
+	if v.state.Problem != consent.NoProblem {
+		h.metrics.cookieProblems.WithLabelValues(v.state.Problem.String()).Inc()
+	}
 	return v
 }
 
@@ -179,7 +188,7 @@ func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
 	hdr := maps.Clone(r.Header)
 	out.Header = hdr
 
-	tooMany := rewriter.FilterCookie(hdr, v.bound, h.own, maxCookies, func(category string, a policy.Action) {
+	tooMany := rewriter.FilterCookie(hdr, v.bound, h.own, h.MaxCookies, func(category string, a policy.Action) {
 		h.metrics.cookies.WithLabelValues("request", category, a.String()).Inc()
 	})
 	if tooMany {

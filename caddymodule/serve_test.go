@@ -235,7 +235,7 @@ func TestPanicInside(t *testing.T) {
 	if err == nil || strings.Contains(string(body), live) {
 		t.Errorf("%v, got %d bytes", err, len(body))
 	}
-	if g.value(`caddy_consent_bypasses_total{reason="panic"}`) != 1 {
+	if g.bypassed("panic", remedyBrokenOff) != 1 {
 		t.Error("not counted")
 	}
 	eventually(t, "logged", func() bool { return len(g.entries("panic while rewriting")) == 1 })

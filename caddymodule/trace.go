@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -70,9 +71,8 @@ func trace(out io.Writer, in io.Reader, o traceOptions) error {
 	if err != nil {
 		return err
 	}
-	var readable bool
-	if page.Charset, readable = charsetOf(doc); !readable {
-		return fmt.Errorf("%s is in %s, which cannot be rewritten: the gateway does with it what on_unreadable says", name, page.Charset)
+	if page.Charset, doc, err = readableText(doc); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	p := tracePrinter{doc: doc, page: page}
 	rw := rewriter.New(rewriter.Options{Trace: p.add})
@@ -163,12 +163,25 @@ func (o *traceOptions) read(in io.Reader) (name string, doc []byte, err error) {
 	return "", nil, fmt.Errorf("%s cannot be read: %w: name an HTML file, or - for standard input", name, err)
 }
 
-// charsetOf reads the character set from as much of the page as the handler does.
-func charsetOf(doc []byte) (label string, ok bool) {
+// readableText returns the page in an encoding that can be read, and which that
+// is: the handler looks as far for a character set.
+func readableText(doc []byte) (label string, text []byte, err error) {
 	none := http.Header{}
 	n := min(headSize, len(doc))
 	for n < min(maxHead, len(doc)) && rewriter.CharsetMore(none, doc[:n]) {
 		n = min(2*n, maxHead, len(doc))
 	}
-	return rewriter.Charset(none, doc[:n], n == len(doc))
+	label, ok := rewriter.Charset(none, doc[:n], n == len(doc))
+	if ok {
+		return label, doc, nil
+	}
+	var utf8 bytes.Buffer
+	tr := rewriter.NewTranscoder(label, &utf8)
+	if _, err := tr.Write(doc); err != nil {
+		return "", nil, err
+	}
+	if err := tr.Close(); err != nil {
+		return "", nil, err
+	}
+	return "utf-8", utf8.Bytes(), nil
 }

@@ -59,7 +59,12 @@ type responseWriter struct {
 	head   []byte            // first bytes of the decoded body, until they decide
 	enough int               // so many of them are looked at next
 	raw    []byte            // the same bytes before decoding, if they may have to be passed as they are
+	out    io.Writer         // where the decoded or rewritten body goes
+	enc    *rewriter.Encoder // codes it on the way; nil: it is sent as it is
 	rw     *rewriter.Rewriter
+	text   io.WriteCloser // turns the page into UTF-8 for the rewriter; nil: it is readable
+	page   io.Writer      // where the page enters: text or rw
+	memory int            // set aside for the page
 
 	dropped int   // bytes of the site dropped after our own answer
 	err     error // ends the response: every further Write returns it
@@ -165,6 +170,12 @@ func (w *responseWriter) FlushError() error {
 		return nil
 	}
 	// The rewriter and the decoder keep nothing that is decided.
+	if w.enc != nil {
+		w.guard(w.enc.Flush)
+		if w.err != nil {
+			return w.err
+		}
+	}
 	return w.flush()
 }
 

@@ -104,7 +104,19 @@ const (
 	Outdated
 	// Expired means the choice is older than the scheme allows, or lies in the future.
 	Expired
+	// NumProblems is the number of problems, NoProblem included.
+	NumProblems
 )
+
+var problemNames = [NumProblems]string{"none", "malformed", "conflicting", "outdated", "expired"}
+
+// String names the problem, for metric labels.
+func (p Problem) String() string {
+	if p < NumProblems {
+		return problemNames[p]
+	}
+	return "unknown"
+}
 
 // A State is the sum of the visitor's choice and the browser's signals for one
 // request. The zero State is undecided and grants nothing.

@@ -40,6 +40,13 @@ func unbracket(host string) string {
 // Policy returns the policy the Bound was made from.
 func (b Bound) Policy() *Policy { return b.p }
 
+// Undecided returns the Bound of a visitor of the same page who has chosen
+// nothing: no other holds back more.
+func (b Bound) Undecided() Bound {
+	b.granted = b.p.fixed
+	return b
+}
+
 // Granted returns the categories in force, those that are always on included.
 func (b Bound) Granted() consent.Set { return b.granted }
 

@@ -318,7 +318,7 @@ func benchmarkHeaders(b *testing.B) {
 		FilterLink(h, bound, base, count)
 		FilterRefresh(h, bound, base, count)
 		FilterReporting(h, bound, base, count)
-		VariantETag(h, "v1")
+		VariantETag(h, "v1", false)
 		PrivateCache(h)
 		AddVary(h, "Cookie")
 		DropDigests(h)

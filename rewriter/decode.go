@@ -47,6 +47,9 @@ const ratioGrace = 1 << 20
 
 const defaultMaxWindow = 8 << 20
 
+// maxBrotliWindow is the largest window of the format (RFC 7932, section 9.1).
+const maxBrotliWindow = 16 << 20
+
 func (l Limits) withDefaults() Limits {
 	if l.MaxRatio <= 0 {
 		l.MaxRatio = 200
@@ -209,6 +212,24 @@ func (d *Decoder) Abort() {
 		d.stop()
 	}
 	d.err = errAborted
+}
+
+// Memory estimates the bytes the Decoder keeps: what its libraries need for
+// their windows and buffers.
+func (d *Decoder) Memory() int {
+	n := 0
+	for _, coding := range d.codings {
+		switch coding {
+		case "zstd":
+			// The window, of which a page seldom needs more than its own length.
+			n += 128<<10 + int(min(int64(d.limits.MaxWindow), d.written))
+		case "br":
+			n += 128<<10 + int(min(maxBrotliWindow, d.written))
+		default:
+			n += 80 << 10
+		}
+	}
+	return n
 }
 
 // step lets the libraries work until they have used up the input or come to an

@@ -3,29 +3,65 @@ package rewriter
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// variantMark stands between the origin's opaque tag and the variant in an
-// entity tag of ours: "abc" is sent as "abc~cgVARIANT".
-const variantMark = "~cg"
+// Between the origin's opaque tag and the variant stands, in an entity tag of
+// ours, one of these marks: "abc" is sent as "abc~cgVARIANT".
+const (
+	markPlain   = "~cg" // the origin's own tag
+	markRecoded = "~ce" // the origin's strong tag, of a body that is sent in a coding of ours
+	markDate    = "~cl" // no tag of the origin, but its Last-Modified, in seconds to the base of 36
+)
+
+const markSize = len(markPlain)
 
 // VariantETag makes the validators of a response name the variant of its body:
 // every entity tag, strong or weak, gets the variant as a suffix inside the
-// quotes (RFC 9110, section 8.8.3), and Last-Modified, which cannot carry one,
-// goes. A tag that is none is removed. Call it for every body that may differ
-// by consent, changed or not; variant is [a-z0-9]+ and changes with the policy,
-// the state and the rewriter.
-func VariantETag(h http.Header, variant string) {
+// quotes (RFC 9110, section 8.8.3). Last-Modified cannot carry one and goes; if
+// there is no tag, it becomes a weak one, by which the page can still be
+// revalidated. A tag that is none is removed. Call it for every body that may
+// differ by consent, changed or not; variant is [a-z0-9]+ and changes with the
+// policy, the state and the rewriter.
+//
+// recoded says that the body's content coding was undone or replaced. Its bytes
+// then depend on how it was compressed, so that strong tags become weak.
+func VariantETag(h http.Header, variant string, recoded bool) {
+	modified := h["Last-Modified"]
 	delete(h, "Last-Modified")
 	filterHeaderLines(h, "ETag", func(line string) string {
 		weak, opaque, ok := cutETag(headerTrim(line))
-		if !ok {
+		switch {
+		case !ok:
 			return ""
+		case recoded && weak == "":
+			return `W/"` + opaque + markRecoded + variant + `"`
 		}
-		return weak + `"` + opaque + variantMark + variant + `"`
+		return weak + `"` + opaque + markPlain + variant + `"`
+	})
+	if len(h["Etag"]) > 0 || len(modified) != 1 {
+		return
+	}
+	if at, err := http.ParseTime(modified[0]); err == nil {
+		h["Etag"] = []string{dateTag(at) + markDate + variant + `"`}
+	}
+}
+
+// WeakenETag makes strong entity tags weak: for a body that is no page, but whose
+// content coding was undone or replaced.
+func WeakenETag(h http.Header) {
+	filterHeaderLines(h, "ETag", func(line string) string {
+		if headerTrim(line) == line && strings.HasPrefix(line, `"`) {
+			return "W/" + line
+		}
+		return line
 	})
 }
+
+// dateTag returns the beginning of a tag made from a date.
+func dateTag(at time.Time) string { return `W/"` + strconv.FormatInt(at.Unix(), 36) }
 
 // cutETag splits an entity tag into "W/" or nothing and the text between the
 // quotes.
@@ -48,25 +84,32 @@ func cutETag(tag string) (weak, opaque string, ok bool) {
 
 // cutVariant splits the opaque part of a tag of ours. ok is false for other
 // tags. Only the last mark counts: the origin may be such a gateway itself.
-func cutVariant(opaque string) (origin, variant string, ok bool) {
-	i := strings.LastIndex(opaque, variantMark)
-	if i < 0 {
-		return "", "", false
+func cutVariant(opaque string) (origin, mark, variant string, ok bool) {
+	i := strings.LastIndexByte(opaque, '~')
+	if i < 0 || len(opaque) <= i+markSize {
+		return "", "", "", false
 	}
-	variant = opaque[i+len(variantMark):]
+	mark, variant = opaque[i:i+markSize], opaque[i+markSize:]
+	switch mark {
+	case markPlain, markRecoded, markDate:
+	default:
+		return "", "", "", false
+	}
 	for j := 0; j < len(variant); j++ {
 		if c := variant[j]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return "", "", false
+			return "", "", "", false
 		}
 	}
-	return opaque[:i], variant, variant != ""
+	return opaque[:i], mark, variant, true
 }
 
-// A Revalidation remembers how a request's entity tags were translated for the
+// A Revalidation remembers how a request's validators were translated for the
 // origin, so that the answer can be translated back.
 type Revalidation struct {
-	tags []string // opaque parts, without suffix, that had the current variant's
-	html bool
+	tags    []string // opaque parts, without suffix, of tags that had the current variant's
+	recoded []string // those among them that were made weak
+	date    string   // a tag made from a date, which went on as If-Modified-Since
+	html    bool
 }
 
 // OriginETags translates the validators of a request for the origin, which
@@ -78,7 +121,8 @@ type Revalidation struct {
 // another consent. "*" stays. A tag without a suffix stays for a subresource,
 // whose tags we never touch; where the answer may be HTML it is removed, as it
 // names a body from before the gateway. For the same reason If-Modified-Since is
-// removed where the answer may be HTML.
+// removed where the answer may be HTML, but a tag made from a date becomes one
+// again if no other tag is left.
 //
 // If-Match protects the origin's resource against lost updates, whatever the
 // consent, so tags of all variants lose the suffix and none is removed.
@@ -89,6 +133,7 @@ type Revalidation struct {
 // Lines without anything of ours keep their bytes.
 func OriginETags(h http.Header, variant string, html bool) Revalidation {
 	v := Revalidation{html: html}
+	var since time.Time
 	filterETagLists(h, "If-None-Match", func(tag string) string {
 		if tag == "*" {
 			return tag
@@ -97,19 +142,30 @@ func OriginETags(h http.Header, variant string, html bool) Revalidation {
 		if !ok {
 			return keepUnless(html, tag)
 		}
-		origin, of, ours := cutVariant(opaque)
+		origin, mark, of, ours := cutVariant(opaque)
 		switch {
 		case !ours:
 			return keepUnless(html, tag)
 		case of != variant:
 			return ""
+		case mark == markDate:
+			if seconds, err := strconv.ParseInt(origin, 36, 64); err == nil {
+				since, v.date = time.Unix(seconds, 0), tag
+			}
+			return ""
+		case mark == markRecoded:
+			v.recoded = append(v.recoded, origin)
+			weak = ""
 		}
 		v.tags = append(v.tags, origin)
 		return weak + `"` + origin + `"`
 	})
 	filterETagLists(h, "If-Match", func(tag string) string {
 		if weak, opaque, ok := cutETag(tag); ok {
-			if origin, _, ours := cutVariant(opaque); ours {
+			if origin, mark, _, ours := cutVariant(opaque); ours && mark != markDate {
+				if mark == markRecoded {
+					weak = ""
+				}
 				return weak + `"` + origin + `"`
 			}
 		}
@@ -118,8 +174,15 @@ func OriginETags(h http.Header, variant string, html bool) Revalidation {
 	if html {
 		delete(h, "If-Modified-Since")
 	}
+	if v.date != "" {
+		if len(h["If-None-Match"]) == 0 {
+			h["If-Modified-Since"] = []string{since.UTC().Format(http.TimeFormat)}
+		} else {
+			v.date = ""
+		}
+	}
 	if _, opaque, ok := cutETag(headerTrim(h.Get("If-Range"))); ok {
-		if _, _, ours := cutVariant(opaque); ours {
+		if _, _, _, ours := cutVariant(opaque); ours {
 			StripRange(h)
 		}
 	}
@@ -178,16 +241,22 @@ func cutTagMember(list string) (member, rest string) {
 // stored headers must be those of the requesting state. Otherwise it is a
 // subresource and h is left alone.
 func (v Revalidation) NotModified(h http.Header, variant string) bool {
-	ours := v.html
+	ours, recoded := v.html || v.date != "", false
 	for _, line := range h["Etag"] {
 		if _, opaque, ok := cutETag(headerTrim(line)); ok && slices.Contains(v.tags, opaque) {
-			ours = true
+			ours, recoded = true, slices.Contains(v.recoded, opaque)
 		}
 	}
-	if ours {
-		VariantETag(h, variant)
+	if !ours {
+		return false
 	}
-	return ours
+	if len(h["Etag"]) == 0 && v.date != "" {
+		delete(h, "Last-Modified")
+		h["Etag"] = []string{v.date}
+		return true
+	}
+	VariantETag(h, variant, recoded)
+	return true
 }
 
 // StripRange makes a request ask for the whole resource. A part of a page

@@ -7,6 +7,7 @@ import (
 )
 
 func TestVariantETagB1(t *testing.T) {
+	dated := []string{`W/"s6k2o0~clv1"`}
 	for _, c := range []struct{ in, want []string }{
 		{[]string{`"abc"`}, []string{`"abc~cgv1"`}},
 		{[]string{`W/"abc"`}, []string{`W/"abc~cgv1"`}},
@@ -14,26 +15,71 @@ func TestVariantETagB1(t *testing.T) {
 		{[]string{`"a,b;c"`}, []string{`"a,b;c~cgv1"`}},
 		{[]string{"\"\xfcml\""}, []string{"\"\xfcml~cgv1\""}},
 		{[]string{`"abc~cgv0"`}, []string{`"abc~cgv0~cgv1"`}},
-		{[]string{`abc`}, nil},
-		{[]string{`w/"abc"`}, nil},
-		{[]string{`"abc`}, nil},
-		{[]string{`"`}, nil},
-		{[]string{`"a b"`}, nil},
-		{[]string{`"a"b"`}, nil},
-		{[]string{`"a", "b"`}, nil},
-		{nil, nil},
+		// No tag at all: the date stands in.
+		{[]string{`abc`}, dated},
+		{[]string{`w/"abc"`}, dated},
+		{[]string{`"abc`}, dated},
+		{[]string{`"`}, dated},
+		{[]string{`"a b"`}, dated},
+		{[]string{`"a"b"`}, dated},
+		{[]string{`"a", "b"`}, dated},
+		{nil, dated},
 	} {
 		h := http.Header{"Last-Modified": {"Mon, 01 Jan 2024 00:00:00 GMT"}, "X": {"y"}}
 		if c.in != nil {
 			h["Etag"] = c.in
 		}
-		VariantETag(h, "v1")
+		VariantETag(h, "v1", false)
 		want := http.Header{"X": {"y"}}
 		if c.want != nil {
 			want["Etag"] = c.want
 		}
 		if !reflect.DeepEqual(h, want) {
 			t.Errorf("%q: %q, want %q", c.in, h, want)
+		}
+	}
+}
+
+// The bytes of a page in a coding of ours are not always the same.
+func TestVariantETagRecoded(t *testing.T) {
+	for _, c := range []struct {
+		header http.Header
+		want   []string
+	}{
+		{http.Header{"Etag": {`"abc"`}}, []string{`W/"abc~cev1"`}},
+		{http.Header{"Etag": {`W/"abc"`}}, []string{`W/"abc~cgv1"`}},
+		{http.Header{"Last-Modified": {"Thu, 01 Jan 1970 00:01:00 GMT"}}, []string{`W/"1o~clv1"`}},
+		{http.Header{"Last-Modified": {"yesterday"}}, nil},
+		{http.Header{"Last-Modified": {"Thu, 01 Jan 1970 00:01:00 GMT", "Thu, 01 Jan 1970 00:02:00 GMT"}}, nil},
+	} {
+		VariantETag(c.header, "v1", true)
+		if got := c.header["Etag"]; !reflect.DeepEqual(got, c.want) || len(c.header) != len(c.want) {
+			t.Errorf("%q, want %q", c.header, c.want)
+		}
+	}
+}
+
+// A tag made from a date goes on as one, alone.
+func TestOriginETagsDate(t *testing.T) {
+	const minute = "Thu, 01 Jan 1970 00:01:00 GMT"
+	for _, c := range []struct{ match, wantMatch, wantSince string }{
+		{`W/"1o~clv1"`, "", minute},
+		{`W/"1o~clv2"`, "", ""},
+		{`W/"1o~clv1", "a~cgv1"`, `"a"`, ""},
+		{`W/"1o~clv1", W/"a~cev1"`, `"a"`, ""},
+		{`W/"?~clv1"`, "", ""},
+		{`"a~cxv1"`, "", ""},
+	} {
+		for _, html := range []bool{true, false} {
+			h := http.Header{"If-None-Match": {c.match}}
+			OriginETags(h, "v1", html)
+			wantMatch := c.wantMatch
+			if c.match == `"a~cxv1"` && !html {
+				wantMatch = c.match // nobody of ours
+			}
+			if h.Get("If-None-Match") != wantMatch || h.Get("If-Modified-Since") != c.wantSince {
+				t.Errorf("%s, html %v: %q", c.match, html, h)
+			}
 		}
 	}
 }
@@ -119,10 +165,16 @@ func TestRevalidationB2(t *testing.T) {
 		{"page fetched as data", `"a~cgv1"`, false, `"a"`, `"a~cgv1"`, true},
 		{"style sheet", `"css"`, false, `"css"`, `"css"`, false},
 		{"both asked, data answered", `"css", "a~cgv1"`, false, `"css"`, `"css"`, false},
+		{"recoded", `W/"a~cev1"`, true, `"a"`, `W/"a~cev1"`, true},
+		{"one of two recoded", `W/"a~cev1", "b~cgv1"`, true, `"b"`, `"b~cgv1"`, true},
+		{"date", `W/"1o~clv1"`, false, ``, `W/"1o~clv1"`, true},
 	} {
 		h := http.Header{"If-None-Match": {c.request}}
 		v := OriginETags(h, "v1", c.html)
 		res := http.Header{"Etag": {c.answer}, "Last-Modified": {"x"}}
+		if c.answer == "" {
+			delete(res, "Etag")
+		}
 		if ours := v.NotModified(res, "v1"); ours != c.ours {
 			t.Errorf("%s: ours %v", c.name, ours)
 		}

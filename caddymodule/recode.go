@@ -24,6 +24,9 @@ func (w *responseWriter) recode(h http.Header) string {
 		return ""
 	}
 	coding := rewriter.AcceptedCoding(w.v.acceptEncoding, site)
+	if w.h.Cache == cacheShared {
+		coding = rewriter.KeptCoding(w.v.acceptEncoding, site)
+	}
 	if coding != "" {
 		h["Content-Encoding"] = []string{coding}
 	}

@@ -1,7 +1,6 @@
 package caches
 
 import (
-	"bytes"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -11,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/consentgate/consentgate/test/gate"
 )
@@ -32,6 +34,7 @@ type books struct {
 type sums struct {
 	requests, fresh, revived, hits, origin int
 	pages, pageHits                        int
+	paths                                  map[string]int // requests the site got, by path
 }
 
 func newBooks(s *stack) *books {
@@ -103,6 +106,10 @@ func (b *books) take(v *visitor, r *request, a gate.Answer) {
 	case a.StatusCode == http.StatusPartialContent && r.part:
 		b.judgePart(v, r, a)
 	case a.StatusCode == want:
+		coding := a.Header.Get("Content-Encoding")
+		if accepted := r.header.Get("Accept-Encoding"); !strings.Contains(accepted, coding) {
+			b.fault(v, r, "coding %q, which the browser does not know", coding)
+		}
 		body, err := decode(a)
 		if err != nil {
 			b.fault(v, r, "%v", err)
@@ -273,22 +280,33 @@ func (b *books) close(t *testing.T) sums {
 		}
 		t.Error(text)
 	}
-	b.sum.origin, _ = b.s.origin.count()
+	b.sum.origin, b.sum.paths = b.s.origin.count()
 	return b.sum
 }
 
+// decode undoes the content coding of an answer.
 func decode(a gate.Answer) (string, error) {
+	var r io.Reader = strings.NewReader(a.Body)
 	switch coding := a.Header.Get("Content-Encoding"); coding {
 	case "":
-		return a.Body, nil
 	case "gzip":
-		z, err := gzip.NewReader(bytes.NewReader([]byte(a.Body)))
+		z, err := gzip.NewReader(r)
 		if err != nil {
 			return "", err
 		}
-		data, err := io.ReadAll(z)
-		return string(data), err
+		r = z
+	case "br":
+		r = brotli.NewReader(r)
+	case "zstd":
+		z, err := zstd.NewReader(r)
+		if err != nil {
+			return "", err
+		}
+		defer z.Close()
+		r = z
 	default:
 		return "", fmt.Errorf("coding %q", coding)
 	}
+	data, err := io.ReadAll(r)
+	return string(data), err
 }

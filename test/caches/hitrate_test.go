@@ -20,7 +20,8 @@ func hitRateBelow(t *testing.T, m mode) {
 		with := figures(t, top, m)
 		lines = append(lines, hitRate(top, bare, without), hitRate(top, m, with))
 		if with.origin > without.origin {
-			t.Errorf("%s: the site was asked %d times, without the gateway %d", top.name, with.origin, without.origin)
+			t.Errorf("%s: the site was asked %d times, without the gateway %d\nwith    %v\nwithout %v",
+				top.name, with.origin, without.origin, with.paths, without.paths)
 		}
 	}
 	logHitRates(t, lines)
@@ -52,7 +53,8 @@ func figures(t *testing.T, top topology, m mode) (sum sums) {
 		visitors := make([]*visitor, len(states))
 		for i := range visitors {
 			v := newVisitor(i, seed)
-			v.asks, v.oneLine, v.noDates = true, top.oneLine, top.noDates
+			v.asks, v.keeps = true, true
+			v.oneLine, v.noDates = top.oneLine, top.noDates
 			visitors[i] = v
 		}
 		rng := rand.New(rand.NewPCG(seed, 0))

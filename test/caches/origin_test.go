@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -116,17 +117,24 @@ func dependent() []*thing {
 type origin struct {
 	addr string
 
-	mu      sync.Mutex
-	hits    int           // requests that came
-	revived int           // of them, answered 304
-	last    *http.Request // as it came
+	mu    sync.Mutex
+	hits  int            // requests that came
+	paths map[string]int // by path
+	last  *http.Request  // as it came
 }
 
-// count returns the requests that came, and those answered 304.
-func (o *origin) count() (hits, revived int) {
+// count returns how many requests came, and by path.
+func (o *origin) count() (hits int, paths map[string]int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.hits, o.revived
+	return o.hits, maps.Clone(o.paths)
+}
+
+// latest returns the last request that came.
+func (o *origin) latest() *http.Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
 }
 
 // serve starts a site of the given things.
@@ -148,32 +156,18 @@ func serve(t testing.TB, list []*thing) *origin {
 // listen starts a site with a handler of the test's own.
 func listen(t testing.TB, handler http.HandlerFunc) *origin {
 	t.Helper()
-	o := new(origin)
+	o := &origin{paths: make(map[string]int)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status := &statusWriter{ResponseWriter: w}
-		handler(status, r)
 		o.mu.Lock()
-		defer o.mu.Unlock()
 		o.hits++
-		if status.code == http.StatusNotModified {
-			o.revived++
-		}
+		o.paths[r.URL.Path]++
 		o.last = r
+		o.mu.Unlock()
+		handler(w, r)
 	}))
 	t.Cleanup(server.Close)
 	o.addr = server.Listener.Addr().String()
 	return o
-}
-
-// A statusWriter remembers the status.
-type statusWriter struct {
-	http.ResponseWriter
-	code int
-}
-
-func (w *statusWriter) WriteHeader(code int) {
-	w.code = code
-	w.ResponseWriter.WriteHeader(code)
 }
 
 // answer serves the thing as a site does: conditional requests, ranges, HEAD.

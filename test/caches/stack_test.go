@@ -38,8 +38,8 @@ type topology struct {
 	// oneLine: nginx is among the caches. It refuses a request with two lines of
 	// If-None-Match, with or without the gateway.
 	oneLine bool
-	// noDates: Varnish stands in front. What has no Last-Modified gets the time
-	// it came as one there, so that a made-up date meets a 304 of its own.
+	// noDates: Varnish is among the caches. What has no Last-Modified gets the
+	// time it came as one there, so that a made-up date meets a 304 of its own.
 	noDates bool
 }
 
@@ -54,10 +54,10 @@ var (
 	}
 	below = []topology{
 		{name: "gateway > nginx", below: nginxPlain, oneLine: true},
-		{name: "gateway > varnish", below: varnishPlain},
-		{name: "gateway > varnish as installed", below: varnishBuiltin},
+		{name: "gateway > varnish", below: varnishPlain, noDates: true},
+		{name: "gateway > varnish as installed", below: varnishBuiltin, noDates: true},
 	}
-	around = topology{name: "nginx > gateway > varnish", before: nginxPlain, below: varnishPlain, oneLine: true}
+	around = topology{name: "nginx > gateway > varnish", before: nginxPlain, below: varnishPlain, oneLine: true, noDates: true}
 )
 
 // A stack is a site with Caddy and caches in front.

@@ -63,6 +63,12 @@ func (w *responseWriter) beginNotModified() {
 		w.pass(outcomePassed)
 		return
 	}
+	if !w.v.open {
+		// The page may be stored under a policy line of our own, whose place the
+		// site's line would take (RFC 9111, section 3.2). What is stored came with
+		// the body and stays.
+		delete(w.Header(), "Content-Security-Policy")
+	}
 	w.filterPage()
 	w.mark()
 	w.send(stagePass, outcomeGranted)

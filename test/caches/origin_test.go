@@ -36,6 +36,7 @@ type thing struct {
 	gzip bool     // compressed for those who accept it
 	by   string   // request field the body differs by
 	code int      // 200 if 0
+	made string   // tells versions of the body apart
 }
 
 func (d *thing) page() bool { return strings.HasPrefix(d.kind, "text/html") }
@@ -43,7 +44,7 @@ func (d *thing) page() bool { return strings.HasPrefix(d.kind, "text/html") }
 // body returns the body for a value of the field it differs by.
 func (d *thing) body(value string) string {
 	if !d.page() {
-		return fmt.Sprintf("%s %s %s\n", d.path, value, strings.Repeat("file ", 40))
+		return fmt.Sprintf("%s %s\n", d.mark(value), strings.Repeat("file ", 40))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>%s</title>\n", d.path)
@@ -55,7 +56,7 @@ func (d *thing) body(value string) string {
 }
 
 // mark tells the bodies of a page apart.
-func (d *thing) mark(value string) string { return d.path + " for [" + value + "]" }
+func (d *thing) mark(value string) string { return d.path + d.made + " for [" + value + "]" }
 
 // differsBy returns the part of a request that decides on the body.
 func (d *thing) differsBy(h http.Header) string {
@@ -197,6 +198,9 @@ func (d *thing) answer(w http.ResponseWriter, r *http.Request) {
 	var modified time.Time
 	if d.date {
 		modified = dated
+		if d.made != "" {
+			modified = dated.AddDate(0, 1, 0)
+		}
 	}
 	http.ServeContent(w, r, "", modified, bytes.NewReader(body))
 }

@@ -68,8 +68,10 @@ func (w *responseWriter) feed(p []byte) (int, error) {
 			return w.decoded(p)
 		}
 		w.keepRaw(p)
-		_, err := w.dec.Write(p)
-		return err
+		if _, err := w.dec.Write(p); err != nil {
+			return err
+		}
+		return w.codeOn()
 	})
 	if w.err != nil {
 		return 0, w.err
@@ -140,6 +142,7 @@ func (w *responseWriter) through(p []byte) error {
 	case stagePass:
 		_, err = client{w}.Write(p)
 	}
+	w.uncoded += len(p)
 	return err
 }
 
@@ -226,7 +229,7 @@ func (w *responseWriter) startRewriting(h http.Header, whole bool) {
 	}
 	rewriter.PinCharset(h, label)
 	w.rw.Reset(w.out, rewriter.Page{
-		Bound:   w.v.page,
+		Bound:   w.v.at(w.v.page),
 		Scheme:  w.v.scheme,
 		Host:    w.v.host,
 		Path:    w.v.path,

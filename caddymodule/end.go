@@ -124,7 +124,7 @@ func (w *responseWriter) count() {
 	if w.did != outcomeRewritten && w.err != nil {
 		w.did = outcomeAborted
 	}
-	m.responses.WithLabelValues(string(w.did)).Inc()
+	m.outcome(w.did).Inc()
 	var rep rewriter.Report
 	if w.rw != nil {
 		rep = *w.rw.Report()

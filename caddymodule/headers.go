@@ -59,7 +59,7 @@ func (w *responseWriter) begin() {
 // beginNotModified starts a 304, which says nothing of its type: it is about a
 // page of ours if the browser asked with our validator.
 func (w *responseWriter) beginNotModified() {
-	if !w.v.revalidation.NotModified(w.Header(), w.v.variant) {
+	if !w.v.revalidation.NotModified(w.Header(), w.v.variant()) {
 		w.pass(outcomePassed)
 		return
 	}
@@ -174,35 +174,39 @@ func (w *responseWriter) sendPage(o outcome) {
 }
 
 // filterPage removes from the headers of a page what is not granted.
-func (w *responseWriter) filterPage() { w.filterBy(w.v.page, w.v.open) }
+func (w *responseWriter) filterPage() {
+	if rewriter.Filtered(w.Header()) {
+		w.filterBy(w.v.page)
+	}
+}
 
 // filter removes from the headers of anything else what this visitor has not
 // granted. If another visitor would get other headers, the response is nobody
 // else's.
 func (w *responseWriter) filter() {
-	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.bound, w.base())
-	w.filterBy(w.v.bound, w.v.bound.Unrestricted())
+	if !rewriter.Filtered(w.Header()) {
+		return
+	}
+	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.at(w.v.bound), w.base())
+	w.filterBy(w.v.bound)
 	if differs {
 		w.keepPrivate()
 	}
 }
 
-func (w *responseWriter) filterBy(b policy.Bound, open bool) {
+func (w *responseWriter) filterBy(b policy.Bound) {
 	h := w.Header()
 	rewriter.FilterSetCookie(h, b, w.h.own, func(category string, a policy.Action) {
 		w.h.metrics.cookies.WithLabelValues("response", category, a.String()).Inc()
 	})
-	if !open {
-		w.filterHints(h, b)
-	}
+	w.filterHints(h, b)
 }
 
 // filterHints removes the fields that make browsers load something.
 func (w *responseWriter) filterHints(h http.Header, b policy.Bound) {
-	base := w.base()
-	rewriter.FilterLink(h, b, base, w.h.metrics.countHeader)
-	rewriter.FilterRefresh(h, b, base, w.h.metrics.countHeader)
-	rewriter.FilterReporting(h, b, base, w.h.metrics.countHeader)
+	if !b.Unrestricted() {
+		rewriter.FilterHints(h, w.v.at(b), w.base(), w.h.metrics.countHeader)
+	}
 }
 
 func (w *responseWriter) base() rewriter.Base {
@@ -213,7 +217,7 @@ func (w *responseWriter) base() rewriter.Base {
 // from visitors who would get another. recoded says that the site's content
 // coding was undone.
 func (w *responseWriter) markVariant(recoded bool) {
-	rewriter.VariantETag(w.Header(), w.v.variant, recoded)
+	rewriter.VariantETag(w.Header(), w.v.variant(), recoded)
 	w.mark()
 }
 

@@ -55,6 +55,7 @@ type metrics struct {
 	memory       prometheus.GaugeFunc
 
 	cookieProblems *prometheus.CounterVec
+	byOutcome      map[outcome]prometheus.Counter // of responses, looked up once
 
 	all []prometheus.Collector
 
@@ -118,8 +119,9 @@ func newMetrics() *metrics {
 // zero makes the small closed sets appear at once, so that their first increase
 // counts in rates.
 func (m *metrics) zero() {
+	m.byOutcome = make(map[outcome]prometheus.Counter, len(outcomes))
 	for _, o := range outcomes {
-		m.responses.WithLabelValues(string(o))
+		m.byOutcome[o] = m.responses.WithLabelValues(string(o))
 	}
 	for _, r := range reasons {
 		for _, what := range remedies {
@@ -176,6 +178,9 @@ func registerMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	return m, nil
 }
+
+// outcome counts the responses of one outcome.
+func (m *metrics) outcome(o outcome) prometheus.Counter { return m.byOutcome[o] }
 
 // first reports whether it is called with key for the first time in this
 // configuration.

@@ -167,6 +167,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("setting up the preferences page: %w", err)
 	}
+	// A reload that changes no more than this file is easily missed.
+	h.logger.Info("policy loaded", zap.String("file", h.Policy),
+		zap.String("version", h.policy.Version()), zap.String("hash", h.policy.Hash()))
 	if h.FailurePolicy == policyObserve {
 		h.logger.Warn("failure_policy observe: pages that cannot be rewritten reach visitors with nothing held back",
 			zap.String("fix", "use guarded once the counter caddy_consent_bypasses_total tells that it can be"))

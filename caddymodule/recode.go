@@ -1,17 +1,17 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
-	"reflect"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
+	"time"
 
 	"github.com/consentgate/consentgate/rewriter"
 )
 
 // recode sets the headers of a body whose content coding is undone, and returns
-// the coding it is sent in instead, "" for none. A site that compresses its pages
-// stays one that does; if Caddy's encode stands outside us, that is its work.
+// the coding it is sent in instead, "" for none: a site that compresses its pages
+// stays one that does. Caddy's encode, outside us, leaves such a page alone, as it
+// would leave the site's own.
 func (w *responseWriter) recode(h http.Header) string {
 	site := rewriter.Codings(h)
 	if len(site) == 0 {
@@ -20,9 +20,6 @@ func (w *responseWriter) recode(h http.Header) string {
 	delete(h, "Content-Encoding")
 	// Whatever the site did, the answer depends on the request from here on.
 	rewriter.AddVary(h, "Accept-Encoding")
-	if encodesOutside(w.ResponseWriter) {
-		return ""
-	}
 	coding := rewriter.AcceptedCoding(w.v.acceptEncoding, site)
 	if w.h.Cache == cacheShared {
 		coding = rewriter.KeptCoding(w.v.acceptEncoding, site)
@@ -33,27 +30,31 @@ func (w *responseWriter) recode(h http.Header) string {
 	return coding
 }
 
-// encodePackage is where the writer lives by which Caddy's encode compresses.
-var encodePackage = reflect.TypeFor[encode.Encode]().PkgPath()
+// How long, and how much of the page, a compressor may keep for the sake of a
+// better ratio.
+const (
+	codingDelay = 20 * time.Millisecond
+	codingBytes = 32 << 10
+)
 
-// encodesOutside reports whether Caddy's encode handler compresses what is
-// written to w. It puts its writer in place for the requests of clients that
-// accept one of its codings; that writer's type has no other mark than where it
-// was declared.
-func encodesOutside(w http.ResponseWriter) bool {
-	for w != nil {
-		t := reflect.TypeOf(w)
-		if t.Kind() == reflect.Pointer {
-			t = t.Elem()
-		}
-		if t.PkgPath() == encodePackage {
-			return true
-		}
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return false
-		}
-		w = wrapper.Unwrap()
+// codeOn is called for each piece the site sent. It lets out what the compressor
+// has kept, so that a visitor sees what has come of a page while the site is slow.
+func (w *responseWriter) codeOn() error {
+	if w.enc == nil {
+		return nil
 	}
-	return false
+	now := time.Now()
+	if w.uncoded < codingBytes && now.Sub(w.coded) < codingDelay {
+		return nil
+	}
+	w.coded, w.uncoded = now, 0
+	if err := w.enc.Flush(); err != nil {
+		return err
+	}
+	// What was coded in one piece is of no use in part.
+	if err := w.flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		w.gone = true
+		return err
+	}
+	return nil
 }

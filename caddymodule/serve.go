@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"maps"
 	"net"
 	"net/http"
@@ -15,8 +14,9 @@ import (
 	"github.com/consentgate/consentgate/rewriter"
 )
 
-// activeKey marks requests that a consent handler is acting on.
-type activeKey struct{}
+// activeVar is the variable of Caddy's by which handlers find out that a consent
+// handler is acting on the request. Its own type keeps it from all others.
+const activeVar = "consent.active"
 
 // A visit is one request as the visitor's browser sees it, and what may be done
 // for it.
@@ -37,15 +37,14 @@ type visit struct {
 	open  bool         // nothing is held back from pages
 	free  bool         // the policy holds nothing back from anybody
 
-	variant string // names what the pages are made of: policy, grants, rewriter
-
 	revalidation rewriter.Revalidation // of what the browser holds
 }
 
 // ServeHTTP answers requests below the own prefix, and stands between all others
 // and their answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if r.Context().Value(activeKey{}) != nil {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if vars[activeVar] != nil {
 		return next.ServeHTTP(w, r) // inside another consent handler, which acts
 	}
 	original := originalURL(r)
@@ -53,10 +52,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.serveOwn(w, r, original)
 		return nil
 	}
-	v := h.visit(r, original)
-	rw := newResponseWriter(h, w, v)
+	if vars != nil {
+		vars[activeVar] = true
+	}
+	rw := newResponseWriter(h, w)
+	h.visit(r, original, &rw.v)
 	returned := false
 	defer func() {
+		// Error routes go through a consent handler of their own.
+		delete(vars, activeVar)
 		switch {
 		case returned:
 		case rw.toldToStop():
@@ -71,7 +75,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			rw.abandon()
 		}
 	}()
-	err := next.ServeHTTP(rw, h.towardsSite(r, v))
+	err := next.ServeHTTP(rw, h.towardsSite(r, &rw.v))
 	returned = true
 	return rw.end(err)
 }
@@ -84,7 +88,7 @@ func (h *Handler) isOwn(path string) bool {
 // serveOwn answers a request below the own prefix. It goes by the URL the
 // browser asked for: rewrites such as try_files are meant for the site.
 func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, original *url.URL) {
-	h.metrics.responses.WithLabelValues(string(outcomeOwn)).Inc()
+	h.metrics.outcome(outcomeOwn).Inc()
 	own := new(http.Request)
 	*own = *r
 	own.URL = original
@@ -100,9 +104,9 @@ func originalURL(r *http.Request) *url.URL {
 }
 
 // visit gathers what is known about the request.
-func (h *Handler) visit(r *http.Request, original *url.URL) *visit {
+func (h *Handler) visit(r *http.Request, original *url.URL, v *visit) {
 	scheme, host := external(r)
-	v := &visit{
+	*v = visit{
 		scheme:         scheme,
 		host:           host,
 		path:           original.EscapedPath(),
@@ -115,19 +119,23 @@ func (h *Handler) visit(r *http.Request, original *url.URL) *visit {
 	}
 	v.mayBePage = rewriter.MayBeHTML(r)
 	v.navigation = r.Method == http.MethodGet && isNavigation(r.Header)
-	v.bound = h.policy.Bind(v.state, hostname(host))
+	v.bound = h.policy.Bind(v.state, "")
 	v.page = v.bound
 	if h.Cache == cacheShared {
 		v.page = v.bound.Undecided()
 	}
-	v.variant = v.page.Variant() + "r" + rewriter.Revision
 	v.open = v.page.Unrestricted()
 	v.free = v.bound.Undecided().Unrestricted()
 	if v.state.Problem != consent.NoProblem {
 		h.metrics.cookieProblems.WithLabelValues(v.state.Problem.String()).Inc()
 	}
-	return v
 }
+
+// variant names what the pages are made of: policy, grants, rewriter.
+func (v *visit) variant() string { return v.page.Variant() + "r" + rewriter.Revision }
+
+// at returns b for the page's own host.
+func (v *visit) at(b policy.Bound) policy.Bound { return b.At(hostname(v.host)) }
 
 // isNavigation reports whether a browser asks for a page to show it.
 func isNavigation(h http.Header) bool {
@@ -171,11 +179,12 @@ func lastValue(lines []string) string {
 
 // hostname returns host in lower case without port and trailing dot.
 func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.IndexByte(host, ':') >= 0 { // or SplitHostPort would only make an error
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
 	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
@@ -184,7 +193,12 @@ func hostname(host string) string {
 // be rewritten or that belongs to another state. r itself is left alone, since
 // error routes get it once more.
 func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
-	out := r.WithContext(context.WithValue(r.Context(), activeKey{}, true))
+	whole := v.mayBePage && !v.open
+	if !whole && !rewriter.Translated(r.Header) {
+		return r
+	}
+	out := new(http.Request)
+	*out = *r
 	hdr := maps.Clone(r.Header)
 	out.Header = hdr
 
@@ -194,8 +208,12 @@ func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
 	if tooMany {
 		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
 	}
-	v.revalidation = rewriter.OriginETags(hdr, v.variant, v.mayBePage)
-	if v.mayBePage && !v.open {
+	variant := ""
+	if hdr["If-None-Match"] != nil || hdr["If-Match"] != nil || hdr["If-Range"] != nil {
+		variant = v.variant()
+	}
+	v.revalidation = rewriter.OriginETags(hdr, variant, v.mayBePage)
+	if whole {
 		rewriter.StripRange(hdr)
 		rewriter.NarrowAcceptEncoding(hdr)
 	}

@@ -44,10 +44,11 @@ func (s stage) sent() bool { return s > stageHold }
 // http.ResponseWriter it is used by one goroutine at a time. Caddy's reverse
 // proxy flushes from a timer, under the lock that guards its writes.
 type responseWriter struct {
-	*caddyhttp.ResponseWriterWrapper
+	*caddyhttp.ResponseWriterWrapper // points to below, so that a response is one piece of memory
+	below                            caddyhttp.ResponseWriterWrapper
 
 	h *Handler
-	v *visit
+	v visit
 
 	status int
 	stage  stage
@@ -66,6 +67,9 @@ type responseWriter struct {
 	page   io.Writer      // where the page enters: text or rw
 	memory int            // set aside for the page
 
+	coded   time.Time // when enc was last made to let everything out
+	uncoded int       // bytes given to it since
+
 	dropped int   // bytes of the site dropped after our own answer
 	err     error // ends the response: every further Write returns it
 	gone    bool  // err came from the client's side
@@ -74,12 +78,11 @@ type responseWriter struct {
 	waited time.Duration // in writes to the client
 }
 
-func newResponseWriter(h *Handler, w http.ResponseWriter, v *visit) *responseWriter {
-	return &responseWriter{
-		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		h:                     h,
-		v:                     v,
-	}
+func newResponseWriter(h *Handler, w http.ResponseWriter) *responseWriter {
+	rw := &responseWriter{h: h}
+	rw.below.ResponseWriter = w
+	rw.ResponseWriterWrapper = &rw.below
+	return rw
 }
 
 // WriteHeader remembers the final status and acts on it as far as it can without

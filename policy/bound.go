@@ -24,10 +24,21 @@ type Location struct {
 }
 
 // Bind joins the policy with a visitor's state. host is the page's own host:
-// lower case, no port.
+// lower case, no port. It is not needed for cookies; without it, every resource is
+// a third party's: see At.
 func (p *Policy) Bind(s consent.State, host string) Bound {
+	b := Bound{p: p, granted: s.Granted&^p.fixed | p.fixed}
+	if host == "" {
+		return b
+	}
+	return b.At(host)
+}
+
+// At returns b for a page on host: lower case, no port.
+func (b Bound) At(host string) Bound {
 	host = strings.TrimSuffix(host, ".")
-	return Bound{p: p, granted: s.Granted&^p.fixed | p.fixed, host: unbracket(host), site: siteOf(host)}
+	b.host, b.site = unbracket(host), siteOf(host)
+	return b
 }
 
 func unbracket(host string) string {

@@ -315,9 +315,7 @@ func benchmarkHeaders(b *testing.B) {
 			b.Fatal("no page")
 		}
 		FilterSetCookie(h, bound, own, countCookie)
-		FilterLink(h, bound, base, count)
-		FilterRefresh(h, bound, base, count)
-		FilterReporting(h, bound, base, count)
+		FilterHints(h, bound, base, count)
 		VariantETag(h, "v1", false)
 		PrivateCache(h)
 		AddVary(h, "Cookie")

@@ -22,7 +22,7 @@ type pullStage interface {
 const decodeBufferSize = 32 << 10
 
 // poolableOutput is the number of decoded bytes up to which a library is put
-// back for the next response. Beyond, its window may have grown to megabytes.
+// back for the next response. Beyond, what it holds may have grown to megabytes.
 const poolableOutput = 1 << 20
 
 var (
@@ -239,12 +239,13 @@ func newZstdStage(src io.Reader, window int) (*zstdStage, error) {
 
 func (s *zstdStage) Read(p []byte) (int, error) { return s.r.Read(p) }
 
-// release puts the decoder back if it is not too large: it keeps the window its
-// frames asked for, of which the first one stands for all.
+// release puts the decoder back, with the window its frames asked for, of which the
+// first one stands for all. Most servers ask for 2 MiB or more, whatever the page's
+// size: a new decoder for each page takes ten times as long.
 func (s *zstdStage) release(reuse bool) {
 	var h zstd.Header
 	if reuse && s.window == defaultMaxWindow && h.Decode(s.head) == nil &&
-		max(h.WindowSize, h.FrameContentSize) <= poolableOutput && s.r.Reset(nil) == nil {
+		max(h.WindowSize, h.FrameContentSize) <= defaultMaxWindow && s.r.Reset(nil) == nil {
 		zstdDecoders.Put(s.r)
 		return
 	}

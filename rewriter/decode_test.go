@@ -431,6 +431,41 @@ func TestDecoderZstdWindow(t *testing.T) {
 	}
 }
 
+// E2: a window of the size most servers ask for is not allocated for every page.
+func TestDecoderZstdReuse(t *testing.T) {
+	const window, runs = 2 << 20, 40
+	var b bytes.Buffer
+	w, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(testText(300 << 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		d, err := NewDecoder([]string{"zstd"}, io.Discard, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Write(b.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	// A pool may lose some, and loses a quarter under the race detector.
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > runs*window/2 {
+		t.Errorf("%d KiB allocated for each page", grown/runs>>10)
+	}
+}
+
 func TestDecoderMaxOutput(t *testing.T) {
 	text := testText(100 << 10)
 	for _, k := range testKinds {

@@ -56,6 +56,38 @@ func eachHeaderKey(h http.Header, field string, f func(key string)) {
 	}
 }
 
+// headerNames is a set of field names that header maps are searched for at once:
+// nearly all messages have none of them, and a pass over a map for each name costs
+// more than what else happens to an answer that passes.
+type headerNames struct {
+	names   []string
+	lengths uint64 // a bit for each length of a name
+}
+
+func newHeaderNames(names ...string) headerNames {
+	n := headerNames{names: names}
+	for _, name := range names {
+		n.lengths |= 1 << len(name) // beyond 63 nothing: such names are never found
+	}
+	return n
+}
+
+// in reports whether h has one of the fields, in any case and also as a trailer.
+func (n *headerNames) in(h http.Header) bool {
+	for key := range h {
+		name := strings.TrimPrefix(key, trailerPrefix)
+		if n.lengths>>len(name)&1 == 0 {
+			continue
+		}
+		for _, field := range n.names {
+			if headerFold(name, field) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // filterHeaderLines calls keep for every line of the field, under every
 // spelling of its name and in trailers, and replaces the line by what keep
 // returns; an empty answer removes the line. Keys without lines left go.

@@ -209,3 +209,39 @@ func FuzzFilterLink(f *testing.F) {
 		}
 	})
 }
+
+// Each field is found in all spellings of its name, beside others and alone.
+func TestFilterHintsSpellings(t *testing.T) {
+	values := map[string]string{
+		"Link":                    "<" + blockedURL + ">; rel=preload",
+		"Refresh":                 "0;url=" + blockedURL,
+		"Report-To":               `{"endpoints":[{"url":"` + blockedURL + `"}]}`,
+		"Observe-Browsing-Topics": "?1",
+		"Reporting-Endpoints":     `a="` + blockedURL + `"`,
+		"Speculation-Rules":       `"` + blockedURL + `"`,
+		reportingLists[2]:         `"` + blockedURL + `"`,
+		reportingLists[3]:         `"` + blockedURL + `"`,
+		reportingObjects[0]:       `{"destination":"` + blockedURL + `"}`,
+		reportingObjects[1]:       `{"destination":"` + blockedURL + `"}`,
+	}
+	if len(values) != len(hintFields.names) {
+		t.Fatalf("%d values for %d fields", len(values), len(hintFields.names))
+	}
+	for _, field := range hintFields.names {
+		for _, key := range []string{field, http.CanonicalHeaderKey(field), strings.ToLower(field), trailerPrefix + field} {
+			for _, others := range []http.Header{{}, {"Content-Type": {"text/css"}, "Etag": {`"a"`}, "Server": {"x"}, "Expires": {"0"}}} {
+				h := others.Clone()
+				h[key] = []string{values[field]}
+				FilterHints(h, headerBound(t), linkBase, decisionTally{}.add)
+				if !reflect.DeepEqual(h, others) {
+					t.Errorf("%s: %q", key, h)
+				}
+				h[key] = []string{values[field]}
+				FilterHints(h, headerBoundAll(t), linkBase, decisionTally{}.add)
+				if h[key] == nil {
+					t.Errorf("%s goes though all is granted", key)
+				}
+			}
+		}
+	}
+}

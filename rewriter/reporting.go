@@ -3,10 +3,34 @@ package rewriter
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/consentgate/consentgate/policy"
 )
+
+// The fields of FilterReporting, by what is in them: lists with addresses in
+// quotes, and JSON.
+var (
+	reportingLists = [...]string{
+		"Reporting-Endpoints", "Speculation-Rules",
+		"Attribution-Reporting-Register-OS-Source", "Attribution-Reporting-Register-OS-Trigger",
+	}
+	reportingObjects = [...]string{"Attribution-Reporting-Register-Source", "Attribution-Reporting-Register-Trigger"}
+)
+
+var hintFields = newHeaderNames(slices.Concat(reportingLists[:], reportingObjects[:],
+	[]string{"Link", "Refresh", "Report-To", "Observe-Browsing-Topics"})...)
+
+// FilterHints is FilterLink, FilterRefresh and FilterReporting.
+func FilterHints(h http.Header, b policy.Bound, base Base, count func(policy.Decision, policy.Kind)) {
+	if b.Unrestricted() || !hintFields.in(h) {
+		return
+	}
+	FilterLink(h, b, base, count)
+	FilterRefresh(h, b, base, count)
+	FilterReporting(h, b, base, count)
+}
 
 // FilterRefresh removes Refresh lines that would take the visitor to what b
 // blocks. No content security policy stops them.
@@ -45,10 +69,7 @@ func FilterReporting(h http.Header, b policy.Bound, base Base, count func(policy
 		return
 	}
 	j := newHeaderJudge(b, base, count)
-	for _, field := range [...]string{
-		"Reporting-Endpoints", "Speculation-Rules",
-		"Attribution-Reporting-Register-OS-Source", "Attribution-Reporting-Register-OS-Trigger",
-	} {
+	for _, field := range reportingLists {
 		filterHeaderLines(h, field, func(line string) string {
 			return keepHeaderMembers(line, ',', false, func(member string, closed bool) bool {
 				return !j.blockedStrings(member, closed)
@@ -64,7 +85,7 @@ func FilterReporting(h http.Header, b policy.Bound, base Base, count func(policy
 	if lostGroup {
 		eachHeaderKey(h, "NEL", func(key string) { delete(h, key) })
 	}
-	for _, field := range [...]string{"Attribution-Reporting-Register-Source", "Attribution-Reporting-Register-Trigger"} {
+	for _, field := range reportingObjects {
 		filterHeaderLines(h, field, func(line string) string {
 			if j.blockedJSON(line) {
 				return ""

@@ -331,9 +331,7 @@ func (s *loadingSink) header(t *testing.T, in, own string) {
 		h.Set(name, value)
 		base := Base{Scheme: "https", Host: testHost, Path: "/"}
 		count := func(policy.Decision, policy.Kind) {}
-		FilterLink(h, denied(), base, count)
-		FilterRefresh(h, denied(), base, count)
-		FilterReporting(h, denied(), base, count)
+		FilterHints(h, denied(), base, count)
 		return h.Get(name), h
 	}
 	_, value, _ := strings.Cut(in, ": ")

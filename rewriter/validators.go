@@ -113,6 +113,14 @@ type Revalidation struct {
 	html    bool
 }
 
+// translatedFields are the request fields that FilterCookie and OriginETags look
+// at.
+var translatedFields = newHeaderNames("Cookie", "If-None-Match", "If-Match", "If-Modified-Since", "If-Range")
+
+// Translated reports whether a request has fields that FilterCookie or
+// OriginETags look at.
+func Translated(h http.Header) bool { return translatedFields.in(h) }
+
 // OriginETags translates the validators of a request for the origin, which
 // knows nothing of variants (RFC 9110, section 13.1). variant is that of the
 // requesting state; html says whether the answer may be HTML ([MayBeHTML]).
@@ -134,6 +142,9 @@ type Revalidation struct {
 // Lines without anything of ours keep their bytes.
 func OriginETags(h http.Header, variant string, html bool) Revalidation {
 	v := Revalidation{html: html}
+	if !conditionFields.in(h) {
+		return v
+	}
 	var since time.Time
 	filterETagLists(h, "If-None-Match", func(tag string) string {
 		if tag == "*" {
@@ -192,6 +203,8 @@ func OriginETags(h http.Header, variant string, html bool) Revalidation {
 	}
 	return v
 }
+
+var conditionFields = newHeaderNames("If-None-Match", "If-Match", "If-Modified-Since", "If-Range")
 
 func keepUnless(drop bool, tag string) string {
 	if drop {

@@ -3,6 +3,7 @@
 //
 //	go run ./test/bench              one table, and the slowest page
 //	go run ./test/bench -pgo         the stages with and without a profile
+//	go run ./test/bench -codings     encoding rewritten pages again, by every level
 //	go run ./test/bench -rounds 30   more rounds, on a machine that is not quiet
 //
 // It builds the test binaries of rewriter and caddymodule and runs their stages
@@ -32,15 +33,19 @@ func main() {
 	rounds := flag.Int("rounds", 10, "how often each stage runs")
 	each := flag.String("time", "100ms", "how long a stage runs in a round, at least")
 	pgo := flag.Bool("pgo", false, "compare builds with and without a profile of the rewriter")
+	codings := flag.Bool("codings", false, "compare the levels of content codings")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		log.Fatal(err)
 	}
 	b := bench{dir: dir, rounds: *rounds, time: *each}
-	if *pgo {
+	switch {
+	case *pgo:
 		err = b.compareProfiled()
-	} else {
+	case *codings:
+		err = b.compareCodings()
+	default:
 		err = b.table()
 	}
 	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
@@ -125,6 +130,25 @@ func (b *bench) compareProfiled() error {
 		files = append(files, name+"="+file)
 	}
 	return b.benchstat(files...)
+}
+
+// compareCodings prints what the levels of content codings cost.
+func (b *bench) compareCodings() error {
+	if err := b.build("rewriter", "rewriter"); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	for i := range b.rounds {
+		fmt.Fprintf(os.Stderr, "\rround %d of %d", i+1, b.rounds)
+		text, err := b.run("rewriter", "rewriter", "Coding", b.time)
+		if err != nil {
+			return err
+		}
+		out.Write(text)
+	}
+	fmt.Fprint(os.Stderr, "\r\n")
+	printCodings(parse(out.String()))
+	return nil
 }
 
 // build makes the test binary of a package.

@@ -145,3 +145,35 @@ func printRatios(plain, profiled []*result) {
 		}
 	})
 }
+
+// printCodings prints levels beside the rewriting of the same pages: the time they
+// take, how many times smaller they make the pages, and their memory. The last two
+// columns are of the first 16 KiB of each page.
+func printCodings(list []*result) {
+	number := func(format string, v float64) string {
+		if v == 0 {
+			return "-"
+		}
+		return fmt.Sprintf(format, v)
+	}
+	columns("level\tMB/s\ttime of the rewriting\tsmaller\tKiB a stream\tstarts: time\tsmaller\t", func(row func(string, ...any)) {
+		for _, r := range list {
+			name, ok := strings.CutSuffix(r.name, "/pages")
+			if !ok {
+				continue
+			}
+			var time, smaller [2]string
+			for i, set := range []string{"pages", "starts"} {
+				x, peer := find(list, name+"/"+set), find(list, "rewriting/"+set)
+				time[i] = number("%.2f", x.median("cpu-ns/op")/peer.median("cpu-ns/op"))
+				ratio := 0.0
+				if coded := x.median("coded-B/op"); coded > 0 {
+					ratio = x.median("bytes/op") / coded
+				}
+				smaller[i] = number("%.2f", ratio)
+			}
+			row("%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t", strings.ReplaceAll(name, "_", " "), r.speed(),
+				time[0], smaller[0], number("%.0f", r.median("stream-B")/(1<<10)), time[1], smaller[1])
+		}
+	})
+}

@@ -187,7 +187,8 @@ func (w *responseWriter) filter() {
 	if !rewriter.Filtered(w.Header()) {
 		return
 	}
-	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.at(w.v.bound), w.base())
+	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.bound.At(hostname(w.v.asked)),
+		rewriter.Base{Scheme: w.v.scheme, Host: w.v.asked, Path: w.v.path})
 	w.filterBy(w.v.bound)
 	if differs {
 		w.keepPrivate()

@@ -75,3 +75,27 @@ func TestSharedOldTags(t *testing.T) {
 		}
 	}
 }
+
+// A cache in front passes on what it does not know. Somebody who writes a
+// vendor's name into X-Forwarded-Host must not get an answer stored for everybody
+// in which that vendor counts as the site itself.
+func TestSharedForwardedHost(t *testing.T) {
+	o := serve(t, append(things(), dependent()...))
+	for _, m := range []mode{private, shared} {
+		g := gate.Start(t, gate.Config{
+			Global: "servers {\n\ttrusted_proxies static 127.0.0.1/8\n}",
+			Sites:  map[string]string{"site": m.directive() + "reverse_proxy " + o.addr},
+		})
+		// Unlike nginxPlain, which sets the field itself.
+		front := varnish(hashAll + ignoreVary)(t, g.Addr(gate.Plain, "site"))
+		c := g.Client(t, gate.Plain)
+		for path, host := range map[string]string{"/p/strong": "connect.facebook.net", "/p/weak": "www.google-analytics.com", "/t/hint.css": "connect.facebook.net"} {
+			// What the first one gets is their own making.
+			gate.Ask(t, c, "GET", "http://"+front+path, "X-Forwarded-Host", host)
+			a := gate.Ask(t, c, "GET", "http://"+front+path)
+			if strings.Contains(a.Body, ` src="https://`) || a.Header.Get("Link") != "" {
+				t.Errorf("%s, %s: %v %q", m, path, a.Header, a.Body)
+			}
+		}
+	}
+}

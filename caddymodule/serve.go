@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -45,7 +46,8 @@ type visit struct {
 // and their answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	if vars[activeVar] != nil {
+	active, _ := vars[activeVar].(*atomic.Bool)
+	if active != nil && active.Load() {
 		return next.ServeHTTP(w, r) // inside another consent handler, which acts
 	}
 	original := originalURL(r)
@@ -53,15 +55,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.serveOwn(w, r, original)
 		return nil
 	}
-	if vars != nil {
-		vars[activeVar] = true
+	if active == nil {
+		active = new(atomic.Bool)
+		if vars != nil {
+			// Once, before the handlers behind run: those they leave behind, such as
+			// the reverse proxy's connecting, may read the map after we return.
+			vars[activeVar] = active
+		}
 	}
+	active.Store(true)
 	rw := newResponseWriter(h, w)
 	h.visit(r, original, &rw.v)
 	returned := false
 	defer func() {
 		// Error routes go through a consent handler of their own.
-		delete(vars, activeVar)
+		active.Store(false)
 		switch {
 		case returned:
 		case rw.toldToStop():

@@ -87,7 +87,7 @@ func TestSharedForwardedHost(t *testing.T) {
 			Sites:  map[string]string{"site": m.directive() + "reverse_proxy " + o.addr},
 		})
 		// Unlike nginxPlain, which sets the field itself.
-		front := varnish(hashAll + ignoreVary)(t, g.Addr(gate.Plain, "site"))
+		front := varnish(hashAll+ignoreVary)(t, g.Addr(gate.Plain, "site"))
 		c := g.Client(t, gate.Plain)
 		for path, host := range map[string]string{"/p/strong": "connect.facebook.net", "/p/weak": "www.google-analytics.com", "/t/hint.css": "connect.facebook.net"} {
 			// What the first one gets is their own making.

@@ -26,9 +26,10 @@ const DefaultMaxCookies = consent.MaxCookies
 // lines that b blocks. Every line is one cookie, read as browsers read it (RFC
 // 6265bis, section 5.6), and a line that stays keeps its bytes and its place.
 //
-// Lines that delete a cookie stay whatever the cookie. Lines with control bytes,
-// which browsers reject, go unless b is unrestricted. Lines that would set one of
-// the cookies named in own always go, those that delete it included.
+// Lines that delete a cookie, and that no browser takes for anything else, stay
+// whatever the cookie. Lines with control bytes, which browsers reject, go unless b
+// is unrestricted. Lines that would set one of the cookies named in own always go,
+// those that delete it included.
 //
 // count is told the category and the outcome of each line but deletions.
 func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(category string, a policy.Action)) {
@@ -53,7 +54,7 @@ func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(cat
 		if now.IsZero() {
 			now = time.Now()
 		}
-		if deletesCookie(attributes, now) {
+		if deletesCookie(attributes, h, now) {
 			return line
 		}
 		d := b.SetCookie(name)

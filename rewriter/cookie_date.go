@@ -1,6 +1,7 @@
 package rewriter
 
 import (
+	"net/http"
 	"strings"
 	"time"
 )
@@ -9,63 +10,85 @@ import (
 // value (RFC 6265bis, section 5.6).
 const maxAttribute = 1024
 
-// deletesCookie reports whether the attributes of a Set-Cookie line make
-// browsers drop the cookie at once: Max-Age of zero or less, or without a valid
-// Max-Age an Expires before now. Of several the last valid one counts (RFC
-// 6265bis, sections 5.6.1, 5.6.2 and 5.7).
-func deletesCookie(attributes string, now time.Time) bool {
-	hasAge, ageGone, dateGone := false, false, false
+// deletesCookie reports whether the attributes of a Set-Cookie line make every
+// browser drop the cookie at once: Max-Age of zero or less, or without Max-Age an
+// Expires before now. Of several RFC 6265bis, section 5.6, takes the last valid
+// one, Chromium the last one: all have to agree, and where browsers could read
+// one in different ways, it is no deletion. h are the header fields beside it.
+func deletesCookie(attributes string, h http.Header, now time.Time) bool {
+	var ages, dates, gone int // all of each, and those of the decisive kind that delete
+	var expired int
 	for attributes != "" {
 		var attribute string
 		attribute, attributes, _ = strings.Cut(attributes, ";")
 		name, value, _ := strings.Cut(attribute, "=")
 		name, value = headerTrim(name), headerTrim(value)
-		if len(value) > maxAttribute {
-			continue
-		}
 		switch {
 		case headerFold(name, "Max-Age"):
-			if gone, ok := maxAge(value); ok {
-				hasAge, ageGone = true, gone
+			ages++
+			if len(value) <= maxAttribute && neverAges(value) {
+				gone++
 			}
 		case headerFold(name, "Expires"):
-			if t, ok := cookieDate(value); ok {
-				dateGone = t.Before(now)
+			dates++
+			if t, ok := cookieDate(value); ok && len(value) <= maxAttribute && t.Before(now) && beforeAnswer(t, h) {
+				expired++
 			}
 		}
 	}
-	if hasAge {
-		return ageGone
+	if ages > 0 {
+		return gone == ages
 	}
-	return dateGone
+	return dates > 0 && expired == dates
 }
 
-// maxAge reports whether a Max-Age value is zero or less; ok is false for a
-// value browsers ignore.
-func maxAge(value string) (gone, ok bool) {
+// beforeAnswer reports whether t lies before the response was made, as far as
+// its Date tells. Chromium takes the difference to its own clock for a fault of
+// the site's and moves Expires by it: an old Date makes old cookies last.
+func beforeAnswer(t time.Time, h http.Header) bool {
+	before := true
+	eachHeaderKey(h, "Date", func(key string) {
+		for _, line := range h[key] {
+			made, err := http.ParseTime(line)
+			before = before && err == nil && t.Before(made)
+		}
+	})
+	return before
+}
+
+// neverAges reports whether a Max-Age value is zero or less.
+func neverAges(value string) bool {
 	digits, negative := strings.CutPrefix(value, "-")
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
-		return false, false
+		return false
 	}
-	return negative || strings.Trim(digits, "0") == "", true
+	return negative || strings.Trim(digits, "0") == ""
 }
 
-// cookieDate reads a date as browsers do (RFC 6265bis, section 5.1.1): time,
-// day, month and year in any order, whatever stands between them.
+// cookieDate reads a date (RFC 6265bis, section 5.1.1): time, day, month and year
+// in any order, whatever stands between them. Up to the last of the four it takes
+// only what the algorithm of the RFC and Chromium's read alike: "29th" is a day to
+// one and the year 2029 to the other.
 func cookieDate(s string) (t time.Time, ok bool) {
 	var hms [3]int
 	var day, month, year int
 	var hasTime, hasDay, hasMonth, hasYear bool
 	for token := range strings.FieldsFuncSeq(s, dateDelimiter) {
+		if hasTime && hasDay && hasMonth && hasYear {
+			break // what follows, such as a zone, is ignored
+		}
+		number, isNumber := dateNumber(token)
 		switch {
+		case isNumber && len(token) <= 2 && !hasDay:
+			day, hasDay = number, true
+		case isNumber && !hasYear && (len(token) == 2 || len(token) == 4):
+			year, hasYear = number, true
 		case !hasTime && dateTime(token, &hms):
 			hasTime = true
-		case !hasDay && dateNumber(token, 1, 2, &day):
-			hasDay = true
-		case !hasMonth && dateMonth(token, &month):
-			hasMonth = true
-		case !hasYear && dateNumber(token, 2, 4, &year):
-			hasYear = true
+		case !dateLetters(token):
+			return t, false
+		case !hasMonth:
+			month, hasMonth = dateMonth(token)
 		}
 	}
 	switch {
@@ -91,51 +114,47 @@ func dateDelimiter(r rune) bool {
 	return false
 }
 
-// dateNumber reads a token that begins with least to most digits, followed by
-// anything but one more digit.
-func dateNumber(token string, least, most int, n *int) bool {
-	v, digits := 0, 0
-	for digits < len(token) && '0' <= token[digits] && token[digits] <= '9' {
-		if digits++; digits > most {
-			return false
+// dateNumber reads a token of one to four digits.
+func dateNumber(token string) (n int, ok bool) {
+	if token == "" || len(token) > 4 {
+		return 0, false
+	}
+	for i := 0; i < len(token); i++ {
+		if token[i] < '0' || token[i] > '9' {
+			return 0, false
 		}
-		v = v*10 + int(token[digits-1]-'0')
+		n = n*10 + int(token[i]-'0')
 	}
-	if digits < least {
-		return false
-	}
-	*n = v
-	return true
+	return n, true
 }
 
 // dateTime reads "h:m:s", each of one or two digits.
 func dateTime(token string, hms *[3]int) bool {
-	var v [3]int
-	for i := range v {
-		part := token
-		if i < 2 {
-			var ok bool
-			if part, token, ok = strings.Cut(token, ":"); !ok || len(strings.Trim(part, "0123456789")) > 0 {
-				return false
-			}
-		}
-		if !dateNumber(part, 1, 2, &v[i]) {
+	for i := range hms {
+		part, rest, more := strings.Cut(token, ":")
+		n, ok := dateNumber(part)
+		if !ok || len(part) > 2 || more != (i < 2) {
 			return false
 		}
+		hms[i], token = n, rest
 	}
-	*hms = v
 	return true
 }
 
-func dateMonth(token string, month *int) bool {
+func dateLetters(token string) bool {
+	for i := 0; i < len(token); i++ {
+		if c := headerLowerByte(token[i]); c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+func dateMonth(token string) (month int, ok bool) {
 	if len(token) < 3 {
-		return false
+		return 0, false
 	}
 	const names = "janfebmaraprmayjunjulaugsepoctnovdec"
 	i := strings.Index(names, strings.ToLower(token[:3]))
-	if i < 0 || i%3 != 0 {
-		return false
-	}
-	*month = i/3 + 1
-	return true
+	return i/3 + 1, i >= 0 && i%3 == 0
 }

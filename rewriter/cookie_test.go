@@ -177,7 +177,8 @@ func TestFilterSetCookieF13(t *testing.T) {
 	}
 }
 
-// Deletions pass, and only what browsers take for one.
+// Deletions pass, and only what every browser takes for one: a line that Chromium
+// reads otherwise than the RFC would set the cookie there.
 func TestDeletions(t *testing.T) {
 	long := strings.Repeat("0", maxAttribute+1)
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -203,13 +204,17 @@ func TestDeletions(t *testing.T) {
 		{" Max-Age=0.5", false},
 		{" Max-Age=" + long, false},
 		{" Max-Age=0; Max-Age=60", false}, // the last one counts
-		{" Max-Age=60; Max-Age=0", true},
-		{" Max-Age=0; Max-Age=x", true}, // the last valid one
+		{" Max-Age=60; Max-Age=0", false},
+		{" Max-Age=0; Max-Age=x", false}, // the last valid one to the RFC, the last one to Chromium
+		{" Max-Age=0; Max-Age=", false},
+		{" Max-Age=0; Max-Age", false},
+		{" Max-Age=0; Max-Age=-1", true},
+		{" Max-Age=0; Max-Age=" + long, false},
 		{" Expires=Thu, 01 Jan 1970 00:00:00 GMT", true},
 		{" Expires=Thu, 01-Jan-1970 00:00:01 GMT; Path=/", true},
 		{" expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60", false}, // Max-Age goes first
 		{" Max-Age=0; Expires=Thu, 01 Jan 2099 00:00:00 GMT", true},
-		{" Max-Age=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT", true},
+		{" Max-Age=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT", false},
 		{" Expires=Wed, 31 Dec 2025 23:59:59 GMT", true},
 		{" Expires=Thu, 01 Jan 2026 00:00:00 GMT", false},
 		{" Expires=Thu, 01 Jan 2099 00:00:00 GMT", false},
@@ -217,11 +222,14 @@ func TestDeletions(t *testing.T) {
 		{" Expires=-1", false},
 		{" Expires=", false},
 		{" Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=Thu, 01 Jan 2099 00:00:00 GMT", false},
-		{" Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=soon", true},
+		{" Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=soon", false},
+		{" Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=Fri, 02 Jan 1970 00:00:00 GMT", true},
+		{" Expires=29th 12 Jan 00:00:00", false}, // 2012 to the RFC, 2029 to Chromium
+		{" Expires=29th 70 Jan 00:00:00", false}, // no date to Chromium
 		{" x=Max-Age=0", false},
 		{" Max-Age=0" + strings.Repeat(" ", 2000), true}, // trimmed before it is measured
 	} {
-		if got := deletesCookie(c.attributes, now); got != c.want {
+		if got := deletesCookie(c.attributes, nil, now); got != c.want {
 			t.Errorf("%.70q: %v, want %v", c.attributes, got, c.want)
 		}
 	}
@@ -236,7 +244,37 @@ func TestDeletions(t *testing.T) {
 	}
 }
 
-// Dates in every form the algorithm of RFC 6265bis, section 5.1.1, knows.
+// Chromium moves Expires by the difference between the answer's Date and its own
+// clock, so that a tracker with an old Date lives on.
+func TestDeletionDate(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const attributes = " Expires=Wed, 01 Jan 2020 00:00:00 GMT"
+	for _, c := range []struct {
+		date []string
+		want bool
+	}{
+		{nil, true},
+		{[]string{"Thu, 01 Jan 2026 00:00:00 GMT"}, true},
+		{[]string{"Wed, 01 Jan 2020 00:00:01 GMT"}, true},
+		{[]string{"Wed, 01 Jan 2020 00:00:00 GMT"}, false},
+		{[]string{"Thu, 01 Jan 2015 00:00:00 GMT"}, false},
+		{[]string{"Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2015 00:00:00 GMT"}, false},
+		{[]string{"1 January 2015 00:00 UTC"}, false}, // Chromium reads it
+		{[]string{""}, false},
+		{[]string{"Tue, 01 Jan 2047 00:00:00 GMT"}, true},
+	} {
+		if got := deletesCookie(attributes, http.Header{"Date": c.date}, now); got != c.want {
+			t.Errorf("%q: %v, want %v", c.date, got, c.want)
+		}
+	}
+	h := http.Header{"Set-Cookie": {"_ga=1;" + attributes}, "date": {"Thu, 01 Jan 2015 00:00:00 GMT"}}
+	if FilterSetCookie(h, headerBound(t), nil, cookieTally{}.add); len(h["Set-Cookie"]) > 0 {
+		t.Errorf("%q stays", h)
+	}
+}
+
+// Dates that the algorithm of RFC 6265bis, section 5.1.1, and Chromium's read
+// alike. What only one of them knows is none.
 func TestCookieDate(t *testing.T) {
 	for _, c := range []struct {
 		in, want string // RFC 3339, "" if it is none
@@ -249,7 +287,16 @@ func TestCookieDate(t *testing.T) {
 		{"01 1970 january 00:00:00 x", "1970-01-01T00:00:00Z"},
 		{"00:00:00 1 Feb 69", "2069-02-01T00:00:00Z"},
 		{"00:00:00 1 Feb 99", "1999-02-01T00:00:00Z"},
-		{"12:34:56pm 29th FEBRUARY 2024AD", "2024-02-29T12:34:56Z"},
+		{"12:34:56 29 FEBRUARY 2024 12:34 AD 1", "2024-02-29T12:34:56Z"},
+		{"12:34:56pm 29 FEBRUARY 2024", ""},
+		{"12:34:56 29th FEBRUARY 2024", ""},
+		{"12:34:56 29 FEBRUARY 2024AD", ""},
+		{"12:34:56 29 F\u00e9b 2024", ""},
+		{"Thu, 01 Jan 1970 00:00:00 +0100", "1970-01-01T00:00:00Z"},
+		{"1970-01-01T00:00:00Z", ""},
+		{"1 1 Jan 1970 00:00:00", ""},
+		{"1 Jan 2099 1970 00:00:00", ""},
+		{"1 Jan 070 00:00:00", ""},
 		{"1-Dec-2024;12:00:00", "2024-12-01T12:00:00Z"},
 		{"29 Feb 2023 00:00:00", ""},
 		{"31 Apr 2024 00:00:00", ""},
@@ -435,7 +482,7 @@ func FuzzFilterSetCookie(f *testing.F) {
 			rest = rest[1:]
 			name, _ := cookieNameValue(strings.SplitN(line, ";", 2)[0])
 			_, attributes, _ := strings.Cut(line, ";")
-			if line != "" && none.SetCookie(name).Action == policy.Block && !deletesCookie(attributes, time.Now()) {
+			if line != "" && none.SetCookie(name).Action == policy.Block && !deletesCookie(attributes, h, time.Now()) {
 				t.Fatalf("%q stays", line)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // digest. When it fails because the output is meant to change, count Revision up
 // and write down the new digest; when only cases were added, only the digest.
 func TestRevision(t *testing.T) {
-	const revision, digest = "2", "b8fd8f03ce3d6eed"
+	const revision, digest = "2", "8f34a51bac0078e7"
 	h := sha256.New()
 	for _, docs := range [][]cases.Case{hostileCases, inertCases} {
 		for _, c := range docs {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/encoding/unicode"
 )
 
 //go:embed testdata/*.txt
@@ -205,6 +207,24 @@ func expand(s, node string) (string, error) {
 				return "", err
 			}
 			out.WriteString(base64.StdEncoding.EncodeToString([]byte(inner)))
+			s = after
+		case strings.HasPrefix(rest, "u16le["), strings.HasPrefix(rest, "u16be["):
+			inner, after, ok := strings.Cut(rest[len("u16le["):], "§]")
+			if !ok {
+				return "", fmt.Errorf("§u16 without §]")
+			}
+			order := unicode.LittleEndian
+			if rest[len("u16")] == 'b' {
+				order = unicode.BigEndian
+			}
+			inner, err := expand(inner, node)
+			if err != nil {
+				return "", err
+			}
+			if inner, err = unicode.UTF16(order, unicode.IgnoreBOM).NewEncoder().String(inner); err != nil {
+				return "", err
+			}
+			out.WriteString(inner)
 			s = after
 		case strings.HasPrefix(rest, "r"):
 			count, after, _ := strings.Cut(rest[1:], "[")

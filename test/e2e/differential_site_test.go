@@ -136,9 +136,15 @@ func (s *caseSite) rewrite(w http.ResponseWriter, r *http.Request, n node, host 
 	}()
 	label, readable := rewriter.Charset(w.Header(), doc, true)
 	if !readable {
-		made.refused = true
-		http.Error(w, "unreadable", http.StatusBadGateway)
-		return
+		var text bytes.Buffer
+		tr := rewriter.NewTranscoder(label, &text)
+		if _, err := tr.Write(doc); err != nil {
+			panic(err) // a buffer takes everything
+		}
+		if err := tr.Close(); err != nil {
+			panic(err)
+		}
+		label, doc = "utf-8", text.Bytes()
 	}
 	rewriter.PinCharset(w.Header(), label)
 	scheme := "https"

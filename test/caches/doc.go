@@ -4,7 +4,7 @@
 // or have revived, a page made for another state, and a cache behind the gateway
 // must work as well as behind a bare Caddy.
 //
-//	go test ./test/caches                       everything, about two minutes
+//	go test ./test/caches                       everything, about three minutes
 //	go test ./test/caches -run CrossState -v    with the table of what was sent and hit
 //	go test ./test/caches -run Rows             the gateway alone
 //

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,7 +185,7 @@ func TestContractB1Variants(t *testing.T) {
 				got := get(state)
 				tags[state] = got.Header.Get("Etag")
 				if tags[state] == "" || got.Header.Get("Last-Modified") != "" || got.Header.Get("Cache-Control") != "private" ||
-					!slices.Contains(got.Header["Vary"], "Cookie") {
+					!hasToken(got.Header["Vary"], "Cookie") {
 					t.Errorf("%s: %v", state, got.Header)
 				}
 			}
@@ -206,7 +205,7 @@ func TestContractB1Variants(t *testing.T) {
 					if tag := strings.Replace(got.Header.Get("Etag"), `-gzip"`, `"`, 1); want == 304 && tag != strings.Replace(tags[held], `-gzip"`, `"`, 1) {
 						t.Errorf("304 carries %q, not %q", tag, tags[held])
 					}
-					if want == 304 && (got.Header.Get("Cache-Control") != "private" || !slices.Contains(got.Header["Vary"], "Cookie")) {
+					if want == 304 && (got.Header.Get("Cache-Control") != "private" || !hasToken(got.Header["Vary"], "Cookie")) {
 						t.Errorf("304 carries %v", got.Header)
 					}
 				}

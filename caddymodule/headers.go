@@ -63,6 +63,12 @@ func (w *responseWriter) beginNotModified() {
 		w.pass(outcomePassed)
 		return
 	}
+	if !w.v.open {
+		// The page may be stored under a policy line of our own, whose place the
+		// site's line would take (RFC 9111, section 3.2). What is stored came with
+		// the body and stays.
+		delete(w.Header(), "Content-Security-Policy")
+	}
 	w.filterPage()
 	w.mark()
 	w.send(stagePass, outcomeGranted)
@@ -191,7 +197,8 @@ func (w *responseWriter) filter() {
 	if !rewriter.Filtered(w.Header()) {
 		return
 	}
-	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.at(w.v.bound), w.base())
+	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.bound.At(hostname(w.v.asked)),
+		rewriter.Base{Scheme: w.v.scheme, Host: w.v.asked, Path: w.v.path})
 	w.filterBy(w.v.bound)
 	if differs {
 		w.keepPrivate()

@@ -21,6 +21,9 @@ func (w *responseWriter) recode(h http.Header) string {
 	// Whatever the site did, the answer depends on the request from here on.
 	rewriter.AddVary(h, "Accept-Encoding")
 	coding := rewriter.AcceptedCoding(w.v.acceptEncoding, site)
+	if w.h.Cache == cacheShared {
+		coding = rewriter.KeptCoding(w.v.acceptEncoding, site)
+	}
 	if coding != "" {
 		h["Content-Encoding"] = []string{coding}
 	}

@@ -24,6 +24,7 @@ const activeVar = "consent.active"
 // for it.
 type visit struct {
 	scheme, host, path string // URL of the page in the browser; host with port
+	asked              string // the host that caches in front know the answer by: no client can make up another
 	method             string
 	destination        string // Sec-Fetch-Dest; "" from browsers that do not send it
 	http10             bool
@@ -113,9 +114,16 @@ func originalURL(r *http.Request) *url.URL {
 // visit gathers what is known about the request.
 func (h *Handler) visit(r *http.Request, original *url.URL, v *visit) {
 	scheme, host := external(r)
+	if h.Cache == cacheShared {
+		// A cache in front keeps the page for everybody, and does not tell copies
+		// apart by X-Forwarded-Host, which any client may send it: with a vendor's
+		// name in it, that vendor would be the site itself.
+		host = r.Host
+	}
 	*v = visit{
 		scheme:         scheme,
 		host:           host,
+		asked:          r.Host,
 		path:           original.EscapedPath(),
 		method:         r.Method,
 		destination:    r.Header.Get("Sec-Fetch-Dest"),

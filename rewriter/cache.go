@@ -54,13 +54,20 @@ func cdnCacheField(key string) bool {
 	return headerFold(key, "Surrogate-Control") || headerFold(key, "Edge-Control") || headerFold(key, "X-Accel-Expires")
 }
 
-// AddVary adds request fields to Vary, each once; a "*" covers them all. Lines
-// that are there keep their bytes.
+// AddVary adds request fields to Vary, each once; a "*" covers them all. What is
+// added makes the field one line: nginx before 1.23 heeds only the last one.
 func AddVary(h http.Header, fields ...string) {
 	for _, field := range fields {
-		if !varies(h, field) {
-			h["Vary"] = append(h["Vary"], field)
+		if varies(h, field) {
+			continue
 		}
+		var members []string
+		for _, line := range h["Vary"] {
+			if headerTrim(line) != "" {
+				members = append(members, line)
+			}
+		}
+		h["Vary"] = []string{strings.Join(append(members, field), ", ")}
 	}
 }
 

@@ -39,12 +39,13 @@ func TestPrivateCacheB5(t *testing.T) {
 
 func TestAddVary(t *testing.T) {
 	for _, c := range []struct{ in, want []string }{
-		{nil, []string{"Cookie", "Sec-GPC"}},
-		{[]string{"Accept-Encoding"}, []string{"Accept-Encoding", "Cookie", "Sec-GPC"}},
+		{nil, []string{"Cookie, Sec-GPC"}},
+		{[]string{"Accept-Encoding"}, []string{"Accept-Encoding, Cookie, Sec-GPC"}},
+		{[]string{"Accept", "", "Origin ,Range"}, []string{"Accept, Origin ,Range, Cookie, Sec-GPC"}},
 		{[]string{"accept, cookie", "SEC-GPC"}, []string{"accept, cookie", "SEC-GPC"}},
 		{[]string{"*"}, []string{"*"}},
 		{[]string{"Accept, *"}, []string{"Accept, *"}},
-		{[]string{"X-Cookie"}, []string{"X-Cookie", "Cookie", "Sec-GPC"}},
+		{[]string{"X-Cookie"}, []string{"X-Cookie, Cookie, Sec-GPC"}},
 	} {
 		h := http.Header{}
 		if c.in != nil {

@@ -49,12 +49,35 @@ func AcceptedCoding(lines, site []string) string {
 	return best
 }
 
+// KeptCoding is AcceptedCoding for pages that caches in front may keep for
+// everybody. Such a cache may tell its copies apart by the codings the site is
+// known to send, rather than by all that clients accept, so that the site's own is
+// taken wherever it can be.
+func KeptCoding(lines, site []string) string {
+	if len(site) == 1 && slices.Contains(codingsApplied[:], site[0]) && AcceptedCoding(lines, site) != "" {
+		if a := weigh(lines); a.of(site[0], true) > 0 {
+			return site[0]
+		}
+	}
+	return AcceptedCoding(lines, site)
+}
+
 // acceptedWeights are the weights of an Accept-Encoding field, in thousandths.
 type acceptedWeights []acceptedWeight
 
 type acceptedWeight struct {
 	coding string
 	weight int
+}
+
+func weigh(lines []string) acceptedWeights {
+	a := make(acceptedWeights, 0, 5)
+	for _, line := range lines {
+		for member := range strings.SplitSeq(line, ",") {
+			a.add(headerTrim(member))
+		}
+	}
+	return a
 }
 
 // of returns the weight of a coding, 0 if it is not accepted; common says

@@ -89,6 +89,34 @@ func roundTrip(t *testing.T, coding string, text []byte, size, every int) {
 	}
 }
 
+// A copy kept for everybody is in the coding the site chose, as without the
+// gateway.
+func TestKeptCoding(t *testing.T) {
+	const all = "gzip, deflate, br, zstd"
+	for _, c := range []struct {
+		accept string
+		site   []string
+		want   string
+	}{
+		{all, []string{"gzip"}, "gzip"},
+		{all, []string{"br"}, "br"},
+		{all, []string{"zstd"}, "zstd"},
+		{all, []string{"deflate"}, "zstd"}, // never applied
+		{all, []string{"gzip", "br"}, "br"},
+		{all, nil, ""},
+		{"*", []string{"gzip"}, "gzip"},
+		{"br", []string{"gzip"}, "br"},
+		{"br, gzip;q=0", []string{"gzip"}, "br"},
+		{"identity", []string{"gzip"}, ""},
+		{"", []string{"gzip"}, ""},
+		{"identity, gzip;q=0.5", []string{"gzip"}, ""},
+	} {
+		if got := KeptCoding([]string{c.accept}, c.site); got != c.want {
+			t.Errorf("%q, site %q: %q, want %q", c.accept, c.site, got, c.want)
+		}
+	}
+}
+
 // Nothing but the header is not worth a packet, and an unneeded flush none at all.
 func TestEncoderSendsNoHeaderAlone(t *testing.T) {
 	for _, coding := range encoderCodings[:3] {

@@ -108,6 +108,7 @@ func cutVariant(opaque string) (origin, mark, variant string, ok bool) {
 type Revalidation struct {
 	tags    []string // opaque parts, without suffix, of tags that had the current variant's
 	recoded []string // those among them that were made weak
+	weak    []string // those among them that were weak
 	date    string   // a tag made from a date, which went on as If-Modified-Since
 	html    bool
 }
@@ -162,6 +163,9 @@ func OriginETags(h http.Header, variant string, html bool) Revalidation {
 		case mark == markRecoded:
 			v.recoded = append(v.recoded, origin)
 			weak = ""
+		}
+		if weak != "" {
+			v.weak = append(v.weak, origin)
 		}
 		v.tags = append(v.tags, origin)
 		return weak + `"` + origin + `"`
@@ -251,8 +255,16 @@ func cutTagMember(list string) (member, rest string) {
 func (v Revalidation) NotModified(h http.Header, variant string) bool {
 	ours, recoded := v.html || v.date != "", false
 	for _, line := range h["Etag"] {
-		if _, opaque, ok := cutETag(headerTrim(line)); ok && slices.Contains(v.tags, opaque) {
-			ours, recoded = true, slices.Contains(v.recoded, opaque)
+		weak, opaque, ok := cutETag(headerTrim(line))
+		if !ok || !slices.Contains(v.tags, opaque) {
+			continue
+		}
+		ours = true
+		// A cache below may weaken the tag, as Varnish does when it undoes gzip;
+		// the client is to recognize its own.
+		if slices.Contains(v.recoded, opaque) && (weak == "" || !slices.Contains(v.weak, opaque)) {
+			recoded = true
+			h["Etag"] = []string{`"` + opaque + `"`}
 		}
 	}
 	if !ours {

@@ -166,6 +166,8 @@ func TestRevalidationB2(t *testing.T) {
 		{"style sheet", `"css"`, false, `"css"`, `"css"`, false},
 		{"both asked, data answered", `"css", "a~cgv1"`, false, `"css"`, `"css"`, false},
 		{"recoded", `W/"a~cev1"`, true, `"a"`, `W/"a~cev1"`, true},
+		{"recoded, weakened below", `W/"a~cev1"`, true, `W/"a"`, `W/"a~cev1"`, true},
+		{"recoded, and weak", `W/"a~cev1", W/"a~cgv1"`, true, `W/"a"`, `W/"a~cgv1"`, true},
 		{"one of two recoded", `W/"a~cev1", "b~cgv1"`, true, `"b"`, `"b~cgv1"`, true},
 		{"date", `W/"1o~clv1"`, false, ``, `W/"1o~clv1"`, true},
 	} {

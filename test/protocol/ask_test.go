@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -76,14 +77,21 @@ func (e env) tryAsk(method, site, path string, fields ...string) (answer, error)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if alt := resp.Header["Alt-Svc"]; alt != nil {
-		// Names the site's own port, which is not the same with the gateway and
-		// without.
-		resp.Header["Alt-Svc"] = []string{strings.ReplaceAll(alt[0], e.port(site), "port")}
-	}
 	a := answer{Answer: gate.Answer{Response: resp, Body: string(body), Err: err}, early: *seen}
+	e.hidePort(site, a.Header)
+	for _, early := range a.early {
+		e.hidePort(site, early.header)
+	}
 	a.page, a.decodeErr = decoded(resp.Header, a.Body)
 	return a, nil
+}
+
+// hidePort makes Alt-Svc, which names the port of a site, the same for all.
+func (e env) hidePort(site string, h http.Header) {
+	_, port, _ := net.SplitHostPort(e.w.Addr(gate.H1, site))
+	if lines := h["Alt-Svc"]; lines != nil {
+		h["Alt-Svc"] = []string{strings.ReplaceAll(lines[0], port, "port")}
+	}
 }
 
 func (e env) request(method, site, path string, fields ...string) (*http.Request, *[]early) {
@@ -111,17 +119,13 @@ func (e env) request(method, site, path string, fields ...string) (*http.Request
 	})), seen
 }
 
-// decoded undoes the one coding the clients of these tests accept.
+// decoded undoes what Content-Encoding says, if it is a coding of these tests.
 func decoded(h http.Header, body string) (string, error) {
-	if h.Get("Content-Encoding") != "gzip" {
+	coding := h.Get("Content-Encoding")
+	if codings[coding] == nil || body == "" {
 		return body, nil
 	}
-	zr, err := gzip.NewReader(strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	plain, err := io.ReadAll(zr)
-	return string(plain), err
+	return undo(coding, strings.NewReader(body))
 }
 
 // reader reads a body as it comes, without the coding.

@@ -2,20 +2,11 @@ package protocol
 
 import (
 	"io"
-	"net"
 	"strings"
-
-	"github.com/consentgate/consentgate/test/gate"
 )
 
 // host is what stands in Host for the stack's site.
 func (e env) host() string { return e.w.Addr(e.p, e.s.name) }
-
-// port returns the port of a site with TLS.
-func (e env) port(site string) string {
-	_, port, _ := net.SplitHostPort(e.w.Addr(gate.H1, site))
-	return port
-}
 
 // rawAsk sends bytes to the stack's site, with line ends as HTTP has them, and
 // returns what comes until the connection ends.

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
@@ -247,7 +246,7 @@ func rowAcceptEncoding(e env) {
 	})
 	fields := []string{"Accept-Encoding", "gzip, deflate, br, zstd, dcb, dcz, foo", "Available-Dictionary", ":x:"}
 	got := e.get(path, fields...)
-	e.decodesTo(got)
+	e.isRewritten(got)
 	h := <-seen
 	if ours := h.Get("Accept-Encoding"); ours != "gzip, deflate, br, zstd" || h.Get("Available-Dictionary") != "" {
 		e.Errorf("the site was asked for %q with dictionary %q", ours, h.Get("Available-Dictionary"))
@@ -301,19 +300,5 @@ func rowNoTransform(e env) {
 	}
 	if n := e.w.Metric(e, series) - before; n != 1 {
 		e.Errorf("counted %v times", n)
-	}
-}
-
-// decodesTo is isRewritten for clients that named codings this package does not
-// undo: the gateway may choose one of them.
-func (e env) decodesTo(got answer) {
-	e.Helper()
-	switch got.Header.Get("Content-Encoding") {
-	case "", "gzip":
-		e.isRewritten(got)
-	default:
-		body, err := undo(got.Header.Get("Content-Encoding"), bufio.NewReader(strings.NewReader(got.Body)))
-		got.page, got.decodeErr = body, err
-		e.isRewritten(got)
 	}
 }

@@ -39,10 +39,15 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s := &site{addr: ln.Addr().String()}
-	var open sync.WaitGroup
+	var serving sync.WaitGroup
+	var open sync.Map
 	t.Cleanup(func() {
 		ln.Close()
-		open.Wait()
+		open.Range(func(c, _ any) bool {
+			c.(net.Conn).Close()
+			return true
+		})
+		serving.Wait()
 	})
 	go func() {
 		for {
@@ -50,7 +55,11 @@ func newSite(t *testing.T) *site {
 			if err != nil {
 				return
 			}
-			open.Go(func() { s.serve(c) })
+			open.Store(c, true)
+			serving.Go(func() {
+				defer open.Delete(c)
+				s.serve(c)
+			})
 		}
 	}()
 	return s

@@ -39,7 +39,7 @@ const (
 	// A request over HTTP/3 has a body of unknown length until its end is seen. If
 	// that takes long, Go's transport is still reading it while Caddy's proxy
 	// writes to its trailers: another race that is not ours.
-	noBody = "request_body {\nset {vars.none}\n}\n"
+	noBody = "@bodiless method GET HEAD\nrequest_body @bodiless {\nset {vars.none}\n}\n"
 
 	noKeepalive = "transport http {\nkeepalive off\n}\n"
 )

@@ -78,19 +78,25 @@ func (e env) tryAsk(method, site, path string, fields ...string) (answer, error)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	a := answer{Answer: gate.Answer{Response: resp, Body: string(body), Err: err}, early: *seen}
-	e.hidePort(site, a.Header)
+	e.settle(site, a.Header)
 	for _, early := range a.early {
-		e.hidePort(site, early.header)
+		e.settle(site, early.header)
 	}
 	a.page, a.decodeErr = decoded(resp.Header, a.Body)
 	return a, nil
 }
 
-// hidePort makes Alt-Svc, which names the port of a site, the same for all.
-func (e env) hidePort(site string, h http.Header) {
+// settle makes the same for all what differs for no reason: Alt-Svc names the
+// port of a site, and Caddy lists announced trailers in any order.
+func (e env) settle(site string, h http.Header) {
 	_, port, _ := net.SplitHostPort(e.w.Addr(gate.H1, site))
 	if lines := h["Alt-Svc"]; lines != nil {
 		h["Alt-Svc"] = []string{strings.ReplaceAll(lines[0], port, "port")}
+	}
+	if lines := h["Trailer"]; lines != nil {
+		names := strings.Split(strings.Join(lines, ", "), ", ")
+		slices.Sort(names)
+		h["Trailer"] = names
 	}
 }
 

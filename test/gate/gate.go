@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -143,7 +144,10 @@ func (g *Gate) Log() string {
 	return string(data)
 }
 
-// FreeAddr returns a loopback address nobody listens on.
+// given are the addresses this process has got from [FreeAddr].
+var given sync.Map
+
+// FreeAddr returns a loopback address nobody listens on, another one each time.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
@@ -154,6 +158,10 @@ func FreeAddr(t testing.TB) string {
 			continue
 		}
 		defer func() { _ = ln.Close() }()
+		// Two sites of one configuration cannot share a port.
+		if _, before := given.LoadOrStore(ln.Addr().String(), true); before {
+			continue
+		}
 		return ln.Addr().String()
 	}
 	t.Fatal("no free port")

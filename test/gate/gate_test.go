@@ -33,3 +33,15 @@ func TestProtocols(t *testing.T) {
 		t.Errorf("%v granted", n)
 	}
 }
+
+// No address is given twice, so that two sites never share one.
+func TestFreeAddr(t *testing.T) {
+	seen := make(map[string]bool)
+	for range 500 {
+		addr := gate.FreeAddr(t)
+		if seen[addr] {
+			t.Fatalf("%s twice", addr)
+		}
+		seen[addr] = true
+	}
+}

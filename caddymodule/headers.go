@@ -91,11 +91,10 @@ func (w *responseWriter) beginPage(h http.Header) {
 	case w.status == http.StatusPartialContent:
 		w.unreadable(reasonPartial)
 	case w.v.method == http.MethodHead:
-		recoded := len(rewriter.Codings(h)) > 0
+		w.filterPage()
+		w.markVariant(len(rewriter.Codings(h)) > 0)
 		w.recode(h)
 		w.changeBody(h)
-		w.filterPage()
-		w.markVariant(recoded)
 		w.send(stagePass, outcomeRewritten)
 	default:
 		w.hold(h)
@@ -127,6 +126,9 @@ func (w *responseWriter) beginXML(h http.Header) {
 func (w *responseWriter) beginSniff(h http.Header) {
 	switch {
 	case w.v.method == http.MethodHead:
+		if w.v.mayBePage && !w.v.free {
+			w.keepPrivate() // as GET has it, page or not
+		}
 		w.pass(outcomePassed)
 	case w.status == http.StatusPartialContent && w.v.open:
 		w.pass(outcomePassed)

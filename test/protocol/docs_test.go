@@ -63,11 +63,14 @@ func (r listed) names(field string) bool {
 }
 
 // inResponse reports whether the row holds for an answer that is a page or not,
-// to a visitor from whom something is held or not.
-func (r listed) inResponse(page, held bool) bool {
+// to a visitor from whom something is held or not. differs says that it has a
+// cookie or a hint that some visitors do not get.
+func (r listed) inResponse(page, held, differs bool) bool {
 	switch {
 	case strings.HasPrefix(r.when, "always"):
 		return true
+	case strings.HasPrefix(r.when, "no page"):
+		return !page && differs
 	case strings.HasPrefix(r.when, "held"):
 		return held
 	case strings.Contains(r.when, "any state"):

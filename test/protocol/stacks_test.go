@@ -13,8 +13,8 @@ import (
 // line of the directive, and whether it makes the gateway answer 502. If not, it
 // sends them under shield.
 const (
-	onUnreadable        = "on_unreadable block"
-	unreadableIsRefused = true
+	onUnreadable        = "failure_policy guarded"
+	unreadableIsRefused = false
 	shield              = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 )
 

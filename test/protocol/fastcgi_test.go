@@ -150,12 +150,25 @@ func TestFastCGIDies(t *testing.T) {
 			}
 			go func() {
 				defer c.Close()
-				buf := make([]byte, 4096)
 				c.SetReadDeadline(time.Now().Add(10 * time.Second))
-				c.Read(buf)
+				// All of the request, up to the empty record of type STDIN: closing
+				// before that would reset the connection, or not.
+				for {
+					var head [8]byte
+					if _, err := io.ReadFull(c, head[:]); err != nil {
+						return
+					}
+					size := int64(head[4])<<8 | int64(head[5])
+					if _, err := io.CopyN(io.Discard, c, size+int64(head[6])); err != nil {
+						return
+					}
+					if head[1] == 5 && size == 0 {
+						break
+					}
+				}
 				body := "Status: 200 OK\r\nContent-Type: text/html\r\n\r\n<!DOCTYPE html><p>visible</p><scr"
-				// One record of type STDOUT, request 1, and then nothing more.
-				c.Write(append([]byte{1, 6, 0, 1, 0, byte(len(body)), 0, 0}, body...))
+				// The beginning of a record of type STDOUT, request 1, and then nothing more.
+				c.Write(append([]byte{1, 6, 0, 1, 0, byte(len(body) + 100), 0, 0}, body...))
 			}()
 		}
 	}()

@@ -196,23 +196,27 @@ func (w *responseWriter) filterPage() {
 // granted. If another visitor would get other headers, the response is nobody
 // else's.
 func (w *responseWriter) filter() {
-	if !rewriter.Filtered(w.Header()) {
+	h := w.Header()
+	if !rewriter.Filtered(h) {
 		return
 	}
-	differs := w.status != http.StatusSwitchingProtocols && rewriter.DependsOnConsent(w.Header(), w.v.bound.At(hostname(w.v.asked)),
-		rewriter.Base{Scheme: w.v.scheme, Host: w.v.asked, Path: w.v.path})
-	w.filterBy(w.v.bound)
-	if differs {
-		w.keepPrivate()
+	differs := rewriter.HintsDepend(h, w.v.bound.At(hostname(w.v.asked)), rewriter.Base{Scheme: w.v.scheme, Host: w.v.asked, Path: w.v.path})
+	if w.filterBy(w.v.bound) || differs {
+		if w.status != http.StatusSwitchingProtocols { // which nobody stores
+			w.keepPrivate()
+		}
 	}
 }
 
-func (w *responseWriter) filterBy(b policy.Bound) {
+// filterBy filters for visitors of b, and reports whether others would get other
+// cookies.
+func (w *responseWriter) filterBy(b policy.Bound) (differs bool) {
 	h := w.Header()
-	rewriter.FilterSetCookie(h, b, w.h.own, func(category string, a policy.Action) {
-		w.h.metrics.cookies.WithLabelValues("response", category, a.String()).Inc()
+	differs = rewriter.FilterSetCookie(h, b, w.h.own, func(category string, a policy.Action) {
+		w.h.metrics.cookie(towardsTheVisitor, category, a).Inc()
 	})
 	w.filterHints(h, b)
+	return differs
 }
 
 // filterHints removes the fields that make browsers load something.

@@ -56,6 +56,7 @@ type metrics struct {
 
 	cookieProblems *prometheus.CounterVec
 	byOutcome      map[outcome]prometheus.Counter // of responses, looked up once
+	byCookie       map[cookieKey]prometheus.Counter
 
 	all []prometheus.Collector
 
@@ -119,6 +120,17 @@ func newMetrics() *metrics {
 // zero makes the small closed sets appear at once, so that their first increase
 // counts in rates.
 func (m *metrics) zero() {
+	m.byCookie = make(map[cookieKey]prometheus.Counter)
+	for _, category := range []string{
+		"necessary", "functional", "analytics", "marketing", // those of the built-in policy
+		rewriter.CookieEssential, rewriter.Unclassified,
+	} {
+		for _, way := range []direction{towardsTheSite, towardsTheVisitor} {
+			for _, a := range []policy.Action{policy.Allow, policy.Block} {
+				m.byCookie[cookieKey{way, category, a}] = m.cookies.WithLabelValues(string(way), category, a.String())
+			}
+		}
+	}
 	m.byOutcome = make(map[outcome]prometheus.Counter, len(outcomes))
 	for _, o := range outcomes {
 		m.byOutcome[o] = m.responses.WithLabelValues(string(o))
@@ -181,6 +193,32 @@ func registerMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // outcome counts the responses of one outcome.
 func (m *metrics) outcome(o outcome) prometheus.Counter { return m.byOutcome[o] }
+
+// A direction is the way a cookie takes.
+type direction string
+
+const (
+	towardsTheSite    direction = "request"
+	towardsTheVisitor direction = "response"
+)
+
+// cookieTooMany stands for the category where a request has too many cookies to be
+// looked at.
+const cookieTooMany = "too_many"
+
+type cookieKey struct {
+	way      direction
+	category string
+	action   policy.Action
+}
+
+// cookie counts the cookies of one direction, category and action.
+func (m *metrics) cookie(way direction, category string, a policy.Action) prometheus.Counter {
+	if c := m.byCookie[cookieKey{way, category, a}]; c != nil {
+		return c
+	}
+	return m.cookies.WithLabelValues(string(way), category, a.String())
+}
 
 // first reports whether it is called with key for the first time in this
 // configuration.

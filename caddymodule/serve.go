@@ -126,7 +126,7 @@ func (h *Handler) visit(r *http.Request, original *url.URL, v *visit) {
 		asked:          r.Host,
 		path:           original.EscapedPath(),
 		method:         r.Method,
-		destination:    r.Header.Get("Sec-Fetch-Dest"),
+		destination:    firstValue(r.Header, "Sec-Fetch-Dest"),
 		http10:         !r.ProtoAtLeast(1, 1),
 		connect:        r.Method == http.MethodConnect,
 		acceptEncoding: r.Header["Accept-Encoding"],
@@ -154,13 +154,13 @@ func (v *visit) at(b policy.Bound) policy.Bound { return b.At(hostname(v.host)) 
 
 // isNavigation reports whether a browser asks for a page to show it.
 func isNavigation(h http.Header) bool {
-	if h.Get("Sec-Purpose") != "" || h.Get("Upgrade") != "" {
+	if firstValue(h, "Sec-Purpose") != "" || firstValue(h, "Upgrade") != "" {
 		return false // prefetched, perhaps never shown
 	}
-	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
+	if mode := firstValue(h, "Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate" && firstValue(h, "Sec-Fetch-Dest") == "document"
 	}
-	return strings.Contains(h.Get("Accept"), "text/html")
+	return strings.Contains(firstValue(h, "Accept"), "text/html")
 }
 
 // external returns the scheme and host (with port) under which the visitor's
@@ -209,10 +209,10 @@ func hostname(host string) string {
 // error routes get it once more.
 func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
 	cookies, changed, tooMany := rewriter.KeptCookies(r.Header, v.bound, h.own, h.MaxCookies, func(category string, a policy.Action) {
-		h.metrics.cookies.WithLabelValues("request", category, a.String()).Inc()
+		h.metrics.cookie(towardsTheSite, category, a).Inc()
 	})
 	if tooMany {
-		h.metrics.cookies.WithLabelValues("request", "too_many", policy.Block.String()).Inc()
+		h.metrics.cookie(towardsTheSite, cookieTooMany, policy.Block).Inc()
 	}
 	whole := v.mayBePage && !v.open
 	conditional := rewriter.Conditional(r.Header)

@@ -58,6 +58,18 @@ func (b Bound) Undecided() Bound {
 	return b
 }
 
+// Depends reports whether a decision of b would be another one for a visitor of
+// another state.
+func (b Bound) Depends(d Decision) bool {
+	switch d.Reason {
+	case NotGranted:
+		return true
+	case Granted:
+		return !b.p.fixed.Has(d.Category)
+	}
+	return false
+}
+
 // Granted returns the categories in force, those that are always on included.
 func (b Bound) Granted() consent.Set { return b.granted }
 

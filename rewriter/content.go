@@ -221,24 +221,39 @@ const plainExtensions = " .css .js .mjs .json .map .png .jpg .jpeg .gif .webp .a
 // request must not be answered in parts or revalidate an unknown body: see
 // [StripRange] and [OriginETags].
 func MayBeHTML(r *http.Request) bool {
-	for _, line := range r.Header["Accept"] {
-		if strings.Contains(strings.ToLower(line), "html") {
+	h := r.Header
+	for _, line := range h["Accept"] {
+		if headerContains(line, "html") {
 			return true
 		}
 	}
 	// A page fetched ahead is asked for as if it were data.
 	for _, field := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {
-		if strings.Contains(r.Header.Get(field), "prefetch") {
+		if strings.Contains(headerFirst(h, field), "prefetch") {
 			return true
 		}
 	}
-	if strings.HasSuffix(r.Header.Get("Sec-Fetch-Mode"), "navigate") {
+	if strings.HasSuffix(headerFirst(h, "Sec-Fetch-Mode"), "navigate") {
 		return true
 	}
-	target := headerTrim(r.Header.Get("Sec-Fetch-Dest"))
-	if target != "" {
-		return strings.Contains(documentTargets, " "+target+" ")
+	if target := headerTrim(headerFirst(h, "Sec-Fetch-Dest")); target != "" {
+		return wordIn(documentTargets, target)
 	}
 	ext := strings.ToLower(path.Ext(r.URL.Path))
-	return ext == "" || !strings.Contains(plainExtensions, " "+ext+" ")
+	return ext == "" || !wordIn(plainExtensions, ext)
+}
+
+// wordIn reports whether word stands in list, between blanks.
+func wordIn(list, word string) bool {
+	for rest := list; ; {
+		i := strings.Index(rest, word)
+		if i < 0 {
+			return false
+		}
+		end := i + len(word)
+		if i > 0 && rest[i-1] == ' ' && end < len(rest) && rest[end] == ' ' && strings.IndexByte(word, ' ') < 0 {
+			return true
+		}
+		rest = rest[i+1:]
+	}
 }

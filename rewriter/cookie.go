@@ -31,8 +31,9 @@ const DefaultMaxCookies = consent.MaxCookies
 // is unrestricted. Lines that would set one of the cookies named in own always go,
 // those that delete it included.
 //
-// count is told the category and the outcome of each line but deletions.
-func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(category string, a policy.Action)) {
+// count is told the category and the outcome of each line but deletions. depends
+// says that visitors of other states would get other lines.
+func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(category string, a policy.Action)) (depends bool) {
 	var now time.Time
 	filterHeaderLines(h, "Set-Cookie", func(line string) string {
 		if line == "" {
@@ -45,6 +46,7 @@ func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(cat
 			return ""
 		}
 		if hasControl(line) {
+			depends = true
 			if b.Unrestricted() {
 				return line
 			}
@@ -58,12 +60,14 @@ func FilterSetCookie(h http.Header, b policy.Bound, own []string, count func(cat
 			return line
 		}
 		d := b.SetCookie(name)
+		depends = depends || b.Depends(d) || name == "" && d.Reason == policy.Unclassified
 		count(cookieCategory(b, name, d), d.Action)
 		if d.Action == policy.Block {
 			return ""
 		}
 		return line
 	})
+	return depends
 }
 
 // cookieNameValue splits the first part of a Set-Cookie line. Without "=" it is

@@ -15,27 +15,17 @@ var filteredFields = newHeaderNames(append([]string{"Set-Cookie"}, hintFields.na
 // FilterHints look at.
 func Filtered(h http.Header) bool { return filteredFields.in(h) }
 
-// DependsOnConsent reports whether the headers of a response, before they are
-// filtered, leave differently for visitors of different states. Such a response
-// must not be stored for others than the one it was made for, whatever its type.
-// b may be that of any visitor.
-func DependsOnConsent(h http.Header, b policy.Bound, base Base) bool {
-	if !Filtered(h) {
+// HintsDepend reports whether FilterHints would leave other fields to visitors of
+// other states. b may be that of any visitor.
+func HintsDepend(h http.Header, b policy.Bound, base Base) bool {
+	if !hintFields.in(h) {
 		return false
 	}
 	some := maps.Clone(h)
-	// What the strictest state keeps, all others keep.
-	none := b.Undecided()
-	depends := false
-	FilterSetCookie(some, none, nil, func(category string, a policy.Action) {
-		if a == policy.Block && category != Unclassified {
-			depends = true
-		}
-	})
 	lines := countLines(some)
-	ignore := func(policy.Decision, policy.Kind) {}
-	FilterHints(some, none, base, ignore)
-	return depends || countLines(some) != lines
+	// What the strictest state keeps, all others keep.
+	FilterHints(some, b.Undecided(), base, func(policy.Decision, policy.Kind) {})
+	return countLines(some) != lines
 }
 
 // countLines adds up the lengths of all lines: filters only ever shorten them.

@@ -30,6 +30,24 @@ func headerLowerByte(c byte) byte {
 	return c
 }
 
+// headerFirst returns the first line of a field, by its canonical name.
+func headerFirst(h http.Header, canonicalKey string) string {
+	if lines := h[canonicalKey]; len(lines) > 0 {
+		return lines[0]
+	}
+	return ""
+}
+
+// headerContains reports whether part, in lower case, stands in s in any case.
+func headerContains(s, part string) bool {
+	for i := 0; i+len(part) <= len(s); i++ {
+		if headerLowerByte(s[i]) == part[0] && headerFold(s[i:i+len(part)], part) {
+			return true
+		}
+	}
+	return false
+}
+
 // headerBlank reports whether c is optional whitespace (OWS, RFC 9110, section
 // 5.6.3).
 func headerBlank(c byte) bool { return c == ' ' || c == '\t' }

@@ -1,31 +1,17 @@
 package caddymodule
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 )
 
 // BenchmarkPassed measures what the handler adds to a request whose answer it
 // passes on, as a browser asks for a style sheet, and to a granted page.
 func BenchmarkPassed(b *testing.B) {
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
-	m, err := registerMetrics(ctx.GetMetricsRegistry())
-	if err != nil {
-		b.Fatal(err)
-	}
-	m.first("announce")
-	h := new(Handler)
-	if err := h.Provision(ctx); err != nil {
-		b.Fatal(err)
-	}
-	h.logger = zap.NewNop()
+	h := benchHandler(b)
 	for _, bm := range []struct{ name, accept, dest, cookie, contentType string }{
 		{"css", "text/css,*/*;q=0.1", "style", "", "text/css"},
 		{"css-cookies", "text/css,*/*;q=0.1", "style", "PHPSESSID=1; _ga=GA1.1.2; " + granted(b), "text/css"},

@@ -20,19 +20,7 @@ import (
 //	go run ./test/bench
 func BenchmarkStage(b *testing.B) {
 	pages := savedPages(b)
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
-	// There is no Caddy around it: nobody is to be told what it serves.
-	m, err := registerMetrics(ctx.GetMetricsRegistry())
-	if err != nil {
-		b.Fatal(err)
-	}
-	m.first("announce")
-	h := new(Handler)
-	if err := h.Provision(ctx); err != nil {
-		b.Fatal(err)
-	}
-	h.logger = zap.NewNop()
+	h := benchHandler(b)
 	for _, bm := range []struct {
 		name, cookie string
 		act          bool
@@ -57,6 +45,25 @@ func BenchmarkStage(b *testing.B) {
 			b.ReportMetric(float64(len(pages)), "pages/op")
 		})
 	}
+}
+
+// benchHandler returns a handler as it is without options. There is no Caddy
+// around it: nobody is to be told what it serves.
+func benchHandler(b *testing.B) *Handler {
+	b.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	b.Cleanup(cancel)
+	m, err := registerMetrics(ctx.GetMetricsRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	m.first("announce")
+	h := new(Handler)
+	if err := h.Provision(ctx); err != nil {
+		b.Fatal(err)
+	}
+	h.logger = zap.NewNop()
+	return h
 }
 
 // serveOnce answers one request for the page in pieces of 32 KiB, as Caddy's

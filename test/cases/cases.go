@@ -173,6 +173,9 @@ const blockedLoader = `!function(f,b,e,v,n,t,s){if(f.fbq)return;n=f.fbq=function
 // handlerLoader needs no script element in the page.
 const handlerLoader = `var s=document.createElement('script');s.src='§S';document.documentElement.append(s)`
 
+// Expand replaces what begins with "§" as in a case's document.
+func Expand(s string) (string, error) { return expand(s, "") }
+
 // expand replaces what begins with "§".
 func expand(s, node string) (string, error) {
 	words := strings.NewReplacer(

@@ -3,59 +3,27 @@ package child
 import (
 	"crypto/tls"
 	"net/http"
-	"strings"
-	"time"
 
-	"github.com/quic-go/quic-go/http3"
-
-	"github.com/consentgate/consentgate/consent"
-	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/test/client"
 )
 
 // A Proto is what a client speaks to the gateway.
-type Proto string
+type Proto = client.Proto
 
 // The protocols.
 const (
-	Plain Proto = "http"   // HTTP/1.1 without TLS
-	H1    Proto = "http/1" // HTTP/1.1 over TLS
-	H2    Proto = "http/2"
-	H3    Proto = "http/3" // over QUIC
+	Plain = client.Plain
+	H1    = client.H1
+	H2    = client.H2
+	H3    = client.H3
 )
 
-// Client returns a client that speaks one protocol. It neither asks for
-// compression nor undoes it, and follows no redirect. The certificates are the
+// Client returns a client that speaks one protocol. The certificates are the
 // process's own: nobody vouches for them.
 func Client(p Proto) *http.Client {
-	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	config := &tls.Config{InsecureSkipVerify: true}
-	if p == H3 {
-		c.Transport = &http3.Transport{TLSClientConfig: config, DisableCompression: true}
-		return c
-	}
-	config.NextProtos = []string{"http/1.1"}
-	if p == H2 {
-		config.NextProtos = []string{"h2"}
-	}
-	c.Transport = &http.Transport{
-		TLSClientConfig: config, DisableCompression: true, ForceAttemptHTTP2: p == H2,
-		MaxIdleConnsPerHost: 2000, ReadBufferSize: 64 << 10,
+	c := client.New(p, &tls.Config{InsecureSkipVerify: true})
+	if tr, ok := c.Transport.(*http.Transport); ok {
+		tr.ReadBufferSize = 64 << 10
 	}
 	return c
-}
-
-// Granted returns the pair for the Cookie line of a visitor who granted the
-// categories of the built-in policy, or all of them if none is named.
-func Granted(p Proto, categories ...string) string {
-	sc := policy.Default().Scheme()
-	set := sc.Optional()
-	if len(categories) > 0 {
-		set = 0
-		for _, id := range categories {
-			set = set.With(sc.Index(id))
-		}
-	}
-	line := (&consent.Resolver{Scheme: sc}).SetCookie(consent.Choice{Granted: set, At: time.Now()}, p != Plain)
-	pair, _, _ := strings.Cut(line, ";")
-	return pair
 }

@@ -8,8 +8,9 @@ import (
 	"embed"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/consentgate/consentgate/test/cases"
 )
 
 //go:embed testdata/*.txt
@@ -107,7 +108,7 @@ func Answers() ([]Answer, error) {
 
 func (a *Answer) add(row string) error {
 	mark, rest, _ := strings.Cut(row, " ")
-	text, err := expand(rest)
+	text, err := cases.Expand(rest)
 	if err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func Requests() ([]Request, error) {
 		said := make(map[string]string)
 		for _, row := range b.rows {
 			mark, rest, _ := strings.Cut(row, " ")
-			text, err := expand(rest)
+			text, err := cases.Expand(rest)
 			if err != nil {
 				return err
 			}
@@ -222,35 +223,4 @@ func each(file string, f func(block) error) error {
 		}
 	}
 	return flush()
-}
-
-// expand replaces "§xHH" by a byte and "§rN[text§]" by N times the text.
-func expand(s string) (string, error) {
-	var out strings.Builder
-	for {
-		before, rest, more := strings.Cut(s, "§")
-		out.WriteString(before)
-		switch {
-		case !more:
-			return out.String(), nil
-		case len(rest) > 2 && rest[0] == 'x':
-			b, err := strconv.ParseUint(rest[1:3], 16, 8)
-			if err != nil {
-				return "", fmt.Errorf("byte §%.3s: %w", rest, err)
-			}
-			out.WriteByte(byte(b))
-			s = rest[3:]
-		case rest != "" && rest[0] == 'r':
-			count, after, _ := strings.Cut(rest[1:], "[")
-			inner, after, ok := strings.Cut(after, "§]")
-			n, err := strconv.Atoi(count)
-			if err != nil || !ok {
-				return "", fmt.Errorf("§r without a number, [ and §]")
-			}
-			out.WriteString(strings.Repeat(inner, n))
-			s = after
-		default:
-			return "", fmt.Errorf("unknown word §%.3s", rest)
-		}
-	}
 }

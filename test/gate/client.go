@@ -11,18 +11,18 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/consentgate/consentgate/consent"
-	"github.com/consentgate/consentgate/policy"
+	"github.com/consentgate/consentgate/test/client"
 )
 
 // A Proto is what a client speaks to the gateway.
-type Proto string
+type Proto = client.Proto
 
+// The protocols.
 const (
-	Plain Proto = "http"   // HTTP/1.1 without TLS
-	H1    Proto = "http/1" // HTTP/1.1 over TLS
-	H2    Proto = "http/2"
-	H3    Proto = "http/3" // over QUIC
+	Plain = client.Plain
+	H1    = client.H1
+	H2    = client.H2
+	H3    = client.H3
 )
 
 // Protos are all of them.
@@ -31,25 +31,14 @@ var Protos = []Proto{Plain, H1, H2, H3}
 // Client returns a client that speaks one protocol. It neither asks for
 // compression nor undoes it, follows no redirect, and is closed with the test.
 func (g *Gate) Client(t testing.TB, p Proto) *http.Client {
-	c := &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       time.Minute,
-	}
-	config := &tls.Config{RootCAs: g.ca.pool}
-	switch p {
-	case H3:
-		tr := &http3.Transport{TLSClientConfig: config, DisableCompression: true}
-		c.Transport = tr
+	c := client.New(p, &tls.Config{RootCAs: g.ca.pool})
+	c.Timeout = time.Minute
+	switch tr := c.Transport.(type) {
+	case *http3.Transport:
 		t.Cleanup(func() { _ = tr.Close() })
-		return c
-	case H2:
-		config.NextProtos = []string{"h2"}
-	default:
-		config.NextProtos = []string{"http/1.1"}
+	case *http.Transport:
+		t.Cleanup(tr.CloseIdleConnections)
 	}
-	tr := &http.Transport{TLSClientConfig: config, DisableCompression: true, ForceAttemptHTTP2: p == H2, MaxIdleConnsPerHost: 100}
-	c.Transport = tr
-	t.Cleanup(tr.CloseIdleConnections)
 	return c
 }
 
@@ -91,19 +80,7 @@ func TryAsk(c *http.Client, method, url string, fields ...string) (Answer, error
 
 // Granted returns the pair for the Cookie line of a visitor who granted the
 // categories of the built-in policy, or all of them if none is named.
-func Granted(p Proto, categories ...string) string {
-	sc := policy.Default().Scheme()
-	set := sc.Optional()
-	if len(categories) > 0 {
-		set = 0
-		for _, id := range categories {
-			set = set.With(sc.Index(id))
-		}
-	}
-	line := (&consent.Resolver{Scheme: sc}).SetCookie(consent.Choice{Granted: set, At: time.Now()}, p != Plain)
-	pair, _, _ := strings.Cut(line, ";")
-	return pair
-}
+func Granted(p Proto, categories ...string) string { return client.Granted(p, categories...) }
 
 // Metric returns the value of one series, given as "name{labels}" in the order
 // Prometheus writes them; 0 if it is absent.

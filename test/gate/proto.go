@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// IsHTTP1 reports whether the protocol is HTTP/1.1, with TLS or without.
-func (p Proto) IsHTTP1() bool { return p == Plain || p == H1 }
-
 // Dial connects to a site for bytes that no client of net/http would send: TLS
 // for all protocols but [Plain], with HTTP/2 negotiated for [H2]. It cannot do
 // [H3]. The connection ends by itself after 30 seconds and with the test.

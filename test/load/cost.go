@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/consentgate/consentgate/test/child"
+	"github.com/consentgate/consentgate/test/client"
 )
 
 // A scenario is a kind of request whose cost is compared.
@@ -238,7 +239,7 @@ func request(ctx context.Context, url string, s scenario) (*http.Request, error)
 	}
 	cookies := "sessionid=s3ss10n; csrftoken=t0k3n"
 	if s.granted {
-		cookies += "; " + child.Granted(s.proto)
+		cookies += "; " + client.Granted(s.proto)
 	}
 	h.Set("Cookie", cookies)
 	return req, nil

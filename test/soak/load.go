@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/consentgate/consentgate/test/child"
+	"github.com/consentgate/consentgate/test/client"
 )
 
 // A load is visitors of all sorts.
@@ -146,11 +147,11 @@ type persona struct{ cookie, gpc string }
 func anyPersona(p child.Proto) persona {
 	switch rand.IntN(4) {
 	case 0:
-		return persona{cookie: child.Granted(p)}
+		return persona{cookie: client.Granted(p)}
 	case 1:
-		return persona{cookie: child.Granted(p, "analytics")}
+		return persona{cookie: client.Granted(p, "analytics")}
 	case 2:
-		return persona{cookie: child.Granted(p), gpc: "1"}
+		return persona{cookie: client.Granted(p), gpc: "1"}
 	}
 	return persona{}
 }

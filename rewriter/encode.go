@@ -39,7 +39,7 @@ var (
 		// With one block at a time it starts no goroutines.
 		w, err := zstd.NewWriter(nil,
 			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
-			zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(zstdWindow))
+			zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow))
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (e *Encoder) Capacity() int {
 	case &brotliEncoders:
 		return 3100 << 10
 	case &zstdEncoders:
-		return 2500 << 10
+		return 1200 << 10
 	}
 	return 0
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // The codings a rewritten page is sent in, in the order of preference. By the figures
-// of docs/encodings.md zstd takes a quarter less time than gzip for pages of about the
-// same size. br makes large pages smaller still, and takes half as long again and the
+// of docs/encodings.md zstd takes little more than half the time of gzip, for pages of
+// the same size. br makes large pages smaller still, and takes half as long again and the
 // most memory: only who sent br so far gets it. "deflate" is never applied, its name
 // stands for two formats.
 var (

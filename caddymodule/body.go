@@ -65,6 +65,7 @@ func (w *responseWriter) feed(p []byte) (int, error) {
 	}
 	w.taken += int64(len(p))
 	w.guard(func() error {
+		defer w.remeasure()
 		if w.dec == nil {
 			return w.decoded(p)
 		}
@@ -140,7 +141,6 @@ func (w *responseWriter) through(p []byte) error {
 	switch w.stage {
 	case stageRewrite:
 		_, err = w.page.Write(p)
-		w.remeasure()
 	case stageCopy:
 		_, err = w.out.Write(p)
 	case stagePass:
@@ -197,7 +197,7 @@ func (w *responseWriter) sendUnread(o outcome) {
 		next = stageCopy
 	}
 	if o != outcomePassed {
-		w.markVariant(w.dec != nil)
+		w.markVariant(false) // never decoded: what is open and coded is not looked at
 	} else if w.dec != nil {
 		rewriter.WeakenETag(w.Header())
 	}

@@ -140,6 +140,10 @@ func (w *responseWriter) abandon() {
 
 // count counts the response once it is over.
 func (w *responseWriter) count() {
+	if w.counted {
+		return
+	}
+	w.counted = true
 	m := w.h.metrics
 	if w.did != outcomeRewritten && w.err != nil {
 		w.did = outcomeAborted

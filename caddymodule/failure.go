@@ -86,9 +86,14 @@ func (w *responseWriter) sendUnguarded(why reason) {
 func (w *responseWriter) sendUnreadPage(why reason, o outcome) {
 	w.filterPage()
 	w.markVariant(false)
+	h := w.Header()
 	if why == reasonMemory {
 		// A matter of this moment, not of the page.
-		w.Header()["Cache-Control"] = []string{"no-store"}
+		rewriter.PrivateCache(h)
+		h["Cache-Control"] = []string{"no-store"}
+	}
+	if o == outcomeUnguarded {
+		delete(h, "Etag") // not to be revalidated once more is enforced
 	}
 	w.send(stagePass, o)
 }

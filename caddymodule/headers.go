@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ func (w *responseWriter) begin() {
 		return
 	}
 	if w.status == http.StatusNoContent || firstValue(h, "Content-Length") == "0" && w.v.method != http.MethodHead {
+		w.empty = true
 		w.pass(outcomePassed)
 		return
 	}
@@ -59,15 +61,25 @@ func (w *responseWriter) begin() {
 // beginNotModified starts a 304, which says nothing of its type: it is about a
 // page of ours if the browser asked with our validator.
 func (w *responseWriter) beginNotModified() {
-	if !w.v.revalidation.NotModified(w.Header(), w.v.variant()) {
+	h := w.Header()
+	page := w.v.revalidation.NotModified(h, w.h.variant(&w.v))
+	if page && !w.v.open || w.v.destination == "image" && !w.v.free {
+		// What is stored may stand under a policy line of our own, whose place the
+		// site's line would take (RFC 9111, section 3.2). The lines it came with stay.
+		delete(h, "Content-Security-Policy")
+	}
+	if !page {
 		w.pass(outcomePassed)
 		return
 	}
 	if !w.v.open {
-		// The page may be stored under a policy line of our own, whose place the
-		// site's line would take (RFC 9111, section 3.2). What is stored came with
-		// the body and stays.
-		delete(w.Header(), "Content-Security-Policy")
+		// These speak of the site's bytes, and the stored ones are others.
+		delete(h, "Content-Type")
+		delete(h, "Content-Encoding")
+		rewriter.DropDigests(h)
+		if w.v.revalidation.Recoded(h) {
+			rewriter.AddVary(h, "Accept-Encoding")
+		}
 	}
 	w.filterPage()
 	w.mark()
@@ -91,8 +103,13 @@ func (w *responseWriter) beginPage(h http.Header) {
 	case w.status == http.StatusPartialContent:
 		w.unreadable(reasonPartial)
 	case w.v.method == http.MethodHead:
+		codings := rewriter.Codings(h)
+		if _, err := rewriter.NewDecoder(codings, io.Discard, rewriter.Limits{}); err != nil {
+			w.unreadable(reasonCoding)
+			return
+		}
 		w.filterPage()
-		w.markVariant(len(rewriter.Codings(h)) > 0)
+		w.markVariant(len(codings) > 0)
 		w.recode(h)
 		w.changeBody(h)
 		w.send(stagePass, outcomeRewritten)
@@ -144,7 +161,12 @@ func (w *responseWriter) beginSniff(h http.Header) {
 
 // hold keeps the headers until the first bytes of the body are there.
 func (w *responseWriter) hold(h http.Header) {
-	if !w.reserve(pageMemory) {
+	switch {
+	case w.reserve(pageMemory):
+	case w.v.open:
+		w.sendPage(outcomeGranted) // may be a page; nothing is held from this visitor
+		return
+	default:
 		w.unreadable(reasonMemory)
 		return
 	}
@@ -234,7 +256,7 @@ func (w *responseWriter) base() rewriter.Base {
 // from visitors who would get another. recoded says that the site's content
 // coding was undone.
 func (w *responseWriter) markVariant(recoded bool) {
-	rewriter.VariantETag(w.Header(), w.v.variant(), recoded)
+	rewriter.VariantETag(w.Header(), w.h.variant(&w.v), recoded)
 	w.mark()
 }
 

@@ -8,7 +8,9 @@ package caddymodule
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/http"
+	"strconv"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -119,6 +121,7 @@ type Handler struct {
 	own       []string // names of our cookie, on HTTPS and on HTTP
 	vary      []string // request fields the state is read from
 	rewriters *sync.Pool
+	settings  string // part of every variant: see variant
 	metrics   *metrics
 	logger    *zap.Logger
 }
@@ -147,6 +150,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.own = []string{h.resolver.Name(true), h.resolver.Name(false)}
 	h.vary = varyFields(h.policy.Scheme())
+	h.settings = h.settingsID()
 	h.rewriters = &sync.Pool{New: func() any {
 		return rewriter.New(rewriter.Options{MaxHold: h.MaxHold, MaxInline: h.MaxInline})
 	}}
@@ -193,6 +197,15 @@ func (h *Handler) loadPolicy() error {
 		return err
 	}
 	return nil
+}
+
+// settingsID returns a short digest of what, besides the policy, decides what
+// becomes of a page. A page from before a change of it is not revalidated: under
+// "failure_policy observe" it may have left with nothing held.
+func (h *Handler) settingsID() string {
+	id := fnv.New32a()
+	fmt.Fprint(id, h.FailurePolicy, h.HonorNoTransform, h.MaxHold, h.MaxInline) // a hash never fails
+	return "r" + rewriter.Revision + "s" + strconv.FormatUint(uint64(id.Sum32()), 36)
 }
 
 // varyFields returns the request fields a visitor's state depends on.

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"maps"
 	"net"
 	"net/http"
@@ -19,6 +20,10 @@ import (
 // the site that are still being made when the handlers behind have returned read
 // the table of variables, which must not change any more then.
 const activeVar = "consent.active"
+
+// activeKey does the same in the context of a request, where the variables may not
+// be written to.
+type activeKey struct{}
 
 // A visit is one request as the visitor's browser sees it, and what may be done
 // for it.
@@ -48,7 +53,7 @@ type visit struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	active, _ := vars[activeVar].(*bool)
-	if active != nil && *active {
+	if active != nil && *active || r.Context().Value(activeKey{}) != nil {
 		return next.ServeHTTP(w, r) // inside another consent handler, which acts
 	}
 	original := originalURL(r)
@@ -59,18 +64,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	rw := newResponseWriter(h, w)
 	if active == nil {
 		active = &rw.active
-		if vars != nil {
+		if vars != nil && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
 			vars[activeVar] = active
+		} else {
+			// What the failed request left behind may still be reading the map.
+			r = r.WithContext(context.WithValue(r.Context(), activeKey{}, true))
 		}
 	}
 	*active = true
 	h.visit(r, original, &rw.v)
-	returned := false
+	asked, returned, ended := r.Header, false, false
+	// On the request itself, so that the placeholders of handlers behind, which
+	// read it, show nothing that is withheld.
+	r.Header = h.towardsSite(asked, &rw.v)
 	defer func() {
-		// Error routes go through a consent handler of their own.
-		*active = false
+		// Error routes go through a consent handler of their own, and find what the
+		// visitor asked.
+		*active, r.Header = false, asked
 		switch {
+		case ended:
 		case returned:
+			rw.abandon() // the writer below panicked
 		case rw.toldToStop():
 			// The reverse proxy panics when it cannot write. Our answer is whole:
 			// the connection need not break.
@@ -83,9 +97,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			rw.abandon()
 		}
 	}()
-	err := next.ServeHTTP(rw, h.towardsSite(r, &rw.v))
+	err := next.ServeHTTP(rw, r)
 	returned = true
-	return rw.end(err)
+	err = rw.end(err)
+	ended = true
+	return err
 }
 
 // isOwn reports whether the gateway answers for the path itself.
@@ -146,8 +162,9 @@ func (h *Handler) visit(r *http.Request, original *url.URL, v *visit) {
 	}
 }
 
-// variant names what the pages are made of: policy, grants, rewriter.
-func (v *visit) variant() string { return v.page.Variant() + "r" + rewriter.Revision }
+// variant names what the pages are made of: policy, grants, rewriter, and those
+// options that decide how much of a page is read.
+func (h *Handler) variant(v *visit) string { return v.page.Variant() + h.settings }
 
 // at returns b for the page's own host.
 func (v *visit) at(b policy.Bound) policy.Bound { return b.At(hostname(v.host)) }
@@ -203,37 +220,34 @@ func hostname(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// towardsSite returns the request as the site gets it: without cookies that were
-// not granted, and without what would make it answer with something that cannot
-// be rewritten or that belongs to another state. r itself is left alone, since
-// error routes get it once more.
-func (h *Handler) towardsSite(r *http.Request, v *visit) *http.Request {
-	cookies, changed, tooMany := rewriter.KeptCookies(r.Header, v.bound, h.own, h.MaxCookies, func(category string, a policy.Action) {
+// towardsSite returns the request's fields as the site gets them: without cookies
+// that were not granted, and without what would make it answer with something that
+// cannot be rewritten or that belongs to another state. asked is left alone, and
+// returned if nothing changes.
+func (h *Handler) towardsSite(asked http.Header, v *visit) http.Header {
+	cookies, changed, tooMany := rewriter.KeptCookies(asked, v.bound, h.own, h.MaxCookies, func(category string, a policy.Action) {
 		h.metrics.cookie(towardsTheSite, category, a).Inc()
 	})
 	if tooMany {
 		h.metrics.cookie(towardsTheSite, cookieTooMany, policy.Block).Inc()
 	}
 	whole := v.mayBePage && !v.open
-	conditional := rewriter.Conditional(r.Header)
+	conditional := rewriter.Conditional(asked)
 	if !changed && !whole && !conditional {
-		return r
+		return asked
 	}
-	out := new(http.Request)
-	*out = *r
-	hdr := maps.Clone(r.Header)
-	out.Header = hdr
+	hdr := maps.Clone(asked)
 	if changed {
 		rewriter.ReplaceCookies(hdr, cookies)
 	}
 	variant := ""
 	if conditional {
-		variant = v.variant()
+		variant = h.variant(v)
 	}
 	v.revalidation = rewriter.OriginETags(hdr, variant, v.mayBePage)
 	if whole {
 		rewriter.StripRange(hdr)
 		rewriter.NarrowAcceptEncoding(hdr)
 	}
-	return out
+	return hdr
 }

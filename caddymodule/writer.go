@@ -50,10 +50,12 @@ type responseWriter struct {
 	h *Handler
 	v visit
 
-	status int
-	stage  stage
-	did    outcome
-	active bool // activeVar points here
+	status  int
+	empty   bool // no body was announced, and none may follow
+	stage   stage
+	did     outcome
+	counted bool
+	active  bool // activeVar points here
 
 	// Set from stageHold on, for bodies that are looked at.
 	sniff  bool              // whether it is a page depends on its first bytes
@@ -117,6 +119,10 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	}
 	switch w.stage {
 	case stagePass:
+		if w.empty && len(p) > 0 {
+			// Handlers around us that change lengths would let it through, unread.
+			return 0, http.ErrContentLength
+		}
 		n, err := w.ResponseWriterWrapper.Write(p)
 		if err != nil {
 			w.err, w.gone = err, true
@@ -138,13 +144,13 @@ func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 	var n int64
 	if w.stage == stageHold {
 		var err error
-		// Decides, or reaches the end of r.
+		// Most pages are decided by then; those that are not are copied.
 		n, err = w.copyFrom(io.LimitReader(r, headSize))
 		if err != nil || n < headSize {
 			return n, err
 		}
 	}
-	if w.stage != stagePass || w.err != nil {
+	if w.stage != stagePass || w.err != nil || w.empty {
 		m, err := w.copyFrom(r)
 		return n + m, err
 	}

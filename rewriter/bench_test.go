@@ -301,7 +301,7 @@ func benchmarkHeaders(b *testing.B) {
 			"Cookie":          {"session=1; _ga=GA1.2.3; _fbp=fb.1.2; theme=dark; cart=a%20b"},
 			"Accept-Encoding": {"gzip, deflate, br, zstd"}, "If-None-Match": {`"a"`},
 		}
-		FilterCookie(request, bound, own, 3000, countCookie)
+		filterCookie(request, bound, own, 3000, countCookie)
 		OriginETags(request, "v1", true)
 		NarrowAcceptEncoding(request)
 		h := http.Header{

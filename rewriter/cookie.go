@@ -111,27 +111,18 @@ func cookieCategory(b policy.Bound, name string, d policy.Decision) string {
 	return Unclassified
 }
 
-// FilterCookie removes from a request the cookies that b blocks and those named
-// in own, which only the gateway reads. Pairs are cut at every ";", as browsers
-// join them; quotes protect nothing, so that half of a quoted span may go. What
-// stays keeps its bytes: a pair goes together with one separator. Several Cookie
-// lines become one, joined by "; " (RFC 6265bis, section 5.8.3); without any
-// cookie left the header goes.
+// KeptCookies returns the one line of a request's cookies that may go on, "" for
+// none, and whether it is anything else than what h has; h itself is left alone.
+// Cookies that b blocks go, and those named in own, which only the gateway reads.
+// Pairs are cut at every ";", as browsers join them; quotes protect nothing, so that
+// half of a quoted span may go. What stays keeps its bytes: a pair goes together
+// with one separator. Several Cookie lines become one, joined by "; " (RFC 6265bis,
+// section 5.8.3).
 //
-// With more than limit pairs (0: [DefaultMaxCookies]) the header is removed
-// unread and tooMany is true: the upstream might read what we do not.
+// With more than limit pairs (0: [DefaultMaxCookies]) nothing goes on and tooMany is
+// true: the upstream might read what we do not.
 //
 // count is told the category and the outcome of each pair but our own.
-func FilterCookie(h http.Header, b policy.Bound, own []string, limit int, count func(category string, a policy.Action)) (tooMany bool) {
-	kept, changed, tooMany := KeptCookies(h, b, own, limit, count)
-	if changed {
-		ReplaceCookies(h, kept)
-	}
-	return tooMany
-}
-
-// KeptCookies is FilterCookie without changing h: it returns the one line that may
-// go on, "" for none, and whether it is anything else than what h has.
 func KeptCookies(h http.Header, b policy.Bound, own []string, limit int, count func(category string, a policy.Action)) (line string, changed, tooMany bool) {
 	if limit <= 0 {
 		limit = DefaultMaxCookies

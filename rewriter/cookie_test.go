@@ -361,7 +361,7 @@ func TestFilterCookieF1(t *testing.T) {
 		{"essential", []string{"PHPSESSID=1; _ga=2; csrftoken=3"}, []string{"PHPSESSID=1; csrftoken=3"}},
 	} {
 		h := http.Header{"Cookie": append([]string(nil), c.lines...), "X": {"y"}}
-		if FilterCookie(h, headerBound(t), ownCookies, 0, cookieTally{}.add) {
+		if filterCookie(h, headerBound(t), ownCookies, 0, cookieTally{}.add) {
 			t.Errorf("%s: too many", c.name)
 		}
 		want := http.Header{"X": {"y"}}
@@ -377,7 +377,7 @@ func TestFilterCookieF1(t *testing.T) {
 func TestFilterCookieCounts(t *testing.T) {
 	h := http.Header{"Cookie": {"a=1; _ga=2; _fbp=3; PHPSESSID=4; v; cg=5;"}}
 	tally := cookieTally{}
-	FilterCookie(h, headerBound(t, "analytics"), ownCookies, 0, tally.add)
+	filterCookie(h, headerBound(t, "analytics"), ownCookies, 0, tally.add)
 	want := cookieTally{"unclassified allow": 1, "analytics allow": 1, "marketing block": 1, "essential allow": 1, "nameless block": 1}
 	if !reflect.DeepEqual(tally, want) {
 		t.Errorf("counted %v, want %v", tally, want)
@@ -400,7 +400,7 @@ func TestFilterCookieF2(t *testing.T) {
 		{[]string{strings.Repeat(";", 3000)}, 0, true},
 	} {
 		h := http.Header{"Cookie": c.lines}
-		got := FilterCookie(h, headerBound(t), ownCookies, c.limit, cookieTally{}.add)
+		got := filterCookie(h, headerBound(t), ownCookies, c.limit, cookieTally{}.add)
 		if got != c.tooMany || got && len(h) != 0 || strings.Contains(h.Get("Cookie"), "_ga") {
 			t.Errorf("%d lines of %d bytes, limit %d: %v, %d keys left", len(c.lines), len(c.lines[0]), c.limit, got, len(h))
 		}
@@ -426,12 +426,12 @@ func FuzzFilterCookie(f *testing.F) {
 	none, all := headerBound(f), headerBoundAll(f)
 	f.Fuzz(func(t *testing.T, line string) {
 		h := http.Header{"Cookie": {line}}
-		FilterCookie(h, all, nil, 0, cookieTally{}.add)
+		filterCookie(h, all, nil, 0, cookieTally{}.add)
 		if !reflect.DeepEqual(h["Cookie"], []string{line}) && strings.Count(line, ";") < DefaultMaxCookies {
 			t.Fatalf("%q, granted: %q", line, h)
 		}
 		h = http.Header{"Cookie": {line}}
-		FilterCookie(h, none, ownCookies, 0, cookieTally{}.add)
+		filterCookie(h, none, ownCookies, 0, cookieTally{}.add)
 		got := h.Get("Cookie")
 		if !subsequence(line, got) {
 			t.Fatalf("%q became %q", line, got)
@@ -441,7 +441,7 @@ func FuzzFilterCookie(f *testing.F) {
 		if !reflect.DeepEqual(kept, want) {
 			t.Fatalf("%q became %q: pairs %q, want %q", line, got, kept, want)
 		}
-		FilterCookie(h, none, ownCookies, 0, func(c string, a policy.Action) {
+		filterCookie(h, none, ownCookies, 0, func(c string, a policy.Action) {
 			if a == policy.Block {
 				t.Fatalf("%q became %q, which still holds %s", line, got, c)
 			}
@@ -499,8 +499,17 @@ func BenchmarkFilterCookie(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				h := http.Header{"Cookie": {long}}
-				FilterCookie(h, bound, ownCookies, 0, func(string, policy.Action) {})
+				filterCookie(h, bound, ownCookies, 0, func(string, policy.Action) {})
 			}
 		})
 	}
+}
+
+// filterCookie makes of a request's cookies what may go on.
+func filterCookie(h http.Header, b policy.Bound, own []string, limit int, count func(category string, a policy.Action)) (tooMany bool) {
+	line, changed, tooMany := KeptCookies(h, b, own, limit, count)
+	if changed {
+		ReplaceCookies(h, line)
+	}
+	return tooMany
 }

@@ -144,6 +144,7 @@ type Decoder struct {
 	err     error  // answer to all further calls
 	outcome error  // how the coroutine ended; nil at the end of the coded data
 
+	window  int   // largest one that a frame of zstd asked for
 	taken   int64 // compressed bytes the libraries took
 	written int64 // decoded bytes given to dst
 }
@@ -221,8 +222,7 @@ func (d *Decoder) Memory() int {
 	for _, coding := range d.codings {
 		switch coding {
 		case "zstd":
-			// The window, of which a page seldom needs more than its own length.
-			n += 128<<10 + int(min(int64(d.limits.MaxWindow), d.written))
+			n += 128<<10 + d.window
 		case "br":
 			n += 128<<10 + int(min(maxBrotliWindow, d.written))
 		default:

@@ -45,7 +45,7 @@ func (d *Decoder) run(yield func(struct{}) bool) {
 	}()
 	var src io.Reader = (*decoderInput)(d)
 	for i := len(d.codings) - 1; i >= 0; i-- {
-		stage, err := newPullStage(d.codings[i], src, d.limits)
+		stage, err := newPullStage(d.codings[i], src, d)
 		if err != nil {
 			d.outcome = err
 			return
@@ -153,7 +153,7 @@ func (m *meteredReader) wrap(err error) error {
 }
 
 // newPullStage returns the library that undoes coding.
-func newPullStage(coding string, src io.Reader, l Limits) (pullStage, error) {
+func newPullStage(coding string, src io.Reader, d *Decoder) (pullStage, error) {
 	switch coding {
 	case "gzip", "x-gzip":
 		return &inflateStage{src: pooledBufio(src), gzip: true}, nil
@@ -166,7 +166,7 @@ func newPullStage(coding string, src io.Reader, l Limits) (pullStage, error) {
 		}
 		return &brotliStage{r: r}, nil
 	case "zstd":
-		return newZstdStage(src, l.MaxWindow)
+		return newZstdStage(src, d)
 	}
 	return nil, fmt.Errorf("%w: %q", ErrUnsupportedCoding, coding)
 }
@@ -211,12 +211,14 @@ func (s *brotliStage) release(reuse bool) {
 type zstdStage struct {
 	r      *zstd.Decoder
 	src    io.Reader
+	d      *Decoder
 	window int
 	head   []byte // the first frame's header, as far as it was read
 }
 
-func newZstdStage(src io.Reader, window int) (*zstdStage, error) {
-	s := &zstdStage{src: src, window: window}
+func newZstdStage(src io.Reader, d *Decoder) (*zstdStage, error) {
+	window := d.limits.MaxWindow
+	s := &zstdStage{src: src, d: d, window: window}
 	if window == defaultMaxWindow {
 		s.r, _ = zstdDecoders.Get().(*zstd.Decoder)
 	}
@@ -259,6 +261,11 @@ func (in zstdInput) Read(p []byte) (int, error) {
 	n, err := in.s.src.Read(p)
 	if room := zstd.HeaderMaxSize - len(in.s.head); room > 0 {
 		in.s.head = append(in.s.head, p[:min(n, room)]...)
+		var h zstd.Header
+		if h.Decode(in.s.head) == nil {
+			// Which is more than the limit only until the decoder refuses it.
+			in.s.d.window = int(min(h.WindowSize, uint64(in.s.window)))
+		}
 	}
 	return n, err
 }

@@ -253,7 +253,7 @@ func cutTagMember(list string) (member, rest string) {
 // stored headers must be those of the requesting state. Otherwise it is a
 // subresource and h is left alone.
 func (v Revalidation) NotModified(h http.Header, variant string) bool {
-	ours, recoded := v.html || v.date != "", false
+	ours, recoded := v.html || v.date != "" || len(h["Etag"]) == 0 && len(v.tags) > 0, false
 	for _, line := range h["Etag"] {
 		weak, opaque, ok := cutETag(headerTrim(line))
 		if !ok || !slices.Contains(v.tags, opaque) {
@@ -277,6 +277,12 @@ func (v Revalidation) NotModified(h http.Header, variant string) bool {
 	}
 	VariantETag(h, variant, recoded)
 	return true
+}
+
+// Recoded reports whether a 304 that NotModified translated is about a body in a
+// coding of ours.
+func (v Revalidation) Recoded(h http.Header) bool {
+	return len(v.recoded) > 0 && len(h["Etag"]) > 0 && strings.Contains(h["Etag"][0], markRecoded)
 }
 
 // StripRange makes a request ask for the whole resource. A part of a page

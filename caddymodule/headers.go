@@ -76,7 +76,7 @@ func (w *responseWriter) beginNotModified() {
 		// These speak of the site's bytes, and the stored ones are others.
 		delete(h, "Content-Type")
 		delete(h, "Content-Encoding")
-		rewriter.DropDigests(h)
+		w.changeBody(h)
 		if w.v.revalidation.Recoded(h) {
 			rewriter.AddVary(h, "Accept-Encoding")
 		}

@@ -101,7 +101,7 @@ func (e env) fate(site, path string) (answer, fate) {
 	switch {
 	case err != nil:
 		return got, none
-	case got.Err != nil:
+	case got.Err != nil && got.StatusCode != http.StatusNotModified: // whose length is that of another answer
 		return got, cut
 	case got.StatusCode == http.StatusBadGateway:
 		return got, refused

@@ -24,10 +24,18 @@ func (w *responseWriter) recode(h http.Header) string {
 	if w.h.Cache == cacheShared {
 		coding = rewriter.KeptCoding(w.v.acceptEncoding, site)
 	}
-	if coding != "" {
-		h["Content-Encoding"] = []string{coding}
+	if coding == "" || w.scarce(coding) {
+		return ""
 	}
+	h["Content-Encoding"] = []string{coding}
 	return coding
+}
+
+// scarce reports whether the memory of a compressor is better kept for pages: once
+// half of max_memory is in use they leave as they are, before any is left unread.
+func (w *responseWriter) scarce(coding string) bool {
+	need := int64(rewriter.NewEncoder(coding, nil).Capacity())
+	return w.v.method != http.MethodHead && inHand.Load()+need > w.h.MaxMemory/2
 }
 
 // How long, and how much of the page, a compressor may keep for the sake of a

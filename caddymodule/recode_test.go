@@ -134,3 +134,19 @@ func TestRecodeNoDelay(t *testing.T) {
 		resp.Body.Close()
 	}
 }
+
+// E7: before memory for pages runs out, they leave uncompressed.
+func TestRecodeScarce(t *testing.T) {
+	g := start(t, proxy(answering(t, page(string(encoded(t, "gzip", []byte(tracked))), "Content-Encoding: gzip")), "max_memory 16MiB"))
+	for _, used := range []int64{0, 8 << 20} {
+		inHand.Add(used)
+		got := g.get("/", "Accept-Encoding", "gzip")
+		inHand.Add(-used)
+		if coded := got.Header.Get("Content-Encoding") != ""; coded != (used == 0) || !g.counted(outcomeRewritten, 1+float64(used>>23)) {
+			t.Errorf("%d bytes in use: %v", used, got.Header)
+		}
+		if text := decodedBody(t, got); strings.Contains(text, live) || !strings.Contains(text, "hello") {
+			t.Errorf("%q", text)
+		}
+	}
+}

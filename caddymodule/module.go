@@ -204,7 +204,7 @@ func (h *Handler) loadPolicy() error {
 // "failure_policy observe" it may have left with nothing held.
 func (h *Handler) settingsID() string {
 	id := fnv.New32a()
-	fmt.Fprint(id, h.FailurePolicy, h.HonorNoTransform, h.MaxHold, h.MaxInline) // a hash never fails
+	_, _ = fmt.Fprint(id, h.FailurePolicy, h.HonorNoTransform, h.MaxHold, h.MaxInline) // a hash never fails
 	return "r" + rewriter.Revision + "s" + strconv.FormatUint(uint64(id.Sum32()), 36)
 }
 

@@ -328,6 +328,9 @@ func FuzzCSS(f *testing.F) {
 			return
 		}
 		for _, at := range lexedURLs(b) {
+			if at == len(b) {
+				continue // an address of nothing, which the end of the sheet closes
+			}
 			if !slices.ContainsFunc(whole, func(h cssHit) bool { return h.start == at }) {
 				t.Fatalf("%q: URL at %d %q not in %v", b, at, fmt.Sprintf("%.20s", b[at:]), whole)
 			}

@@ -121,16 +121,8 @@ func newMetrics() *metrics {
 // counts in rates.
 func (m *metrics) zero() {
 	m.byCookie = make(map[cookieKey]prometheus.Counter)
-	for _, category := range []string{
-		"necessary", "functional", "analytics", "marketing", // those of the built-in policy
-		rewriter.CookieEssential, rewriter.Unclassified,
-	} {
-		for _, way := range []direction{towardsTheSite, towardsTheVisitor} {
-			for _, a := range []policy.Action{policy.Allow, policy.Block} {
-				m.byCookie[cookieKey{way, category, a}] = m.cookies.WithLabelValues(string(way), category, a.String())
-			}
-		}
-	}
+	m.know(rewriter.CookieEssential, policy.Allow)
+	m.know(rewriter.Unclassified, policy.Allow)
 	m.byOutcome = make(map[outcome]prometheus.Counter, len(outcomes))
 	for _, o := range outcomes {
 		m.byOutcome[o] = m.responses.WithLabelValues(string(o))
@@ -210,6 +202,16 @@ type cookieKey struct {
 	way      direction
 	category string
 	action   policy.Action
+}
+
+// know makes the series of a category of cookies appear at once, and looks its
+// counters up beforehand. It must not be called once the handlers serve.
+func (m *metrics) know(category string, actions ...policy.Action) {
+	for _, way := range []direction{towardsTheSite, towardsTheVisitor} {
+		for _, a := range actions {
+			m.byCookie[cookieKey{way, category, a}] = m.cookies.WithLabelValues(string(way), category, a.String())
+		}
+	}
 }
 
 // cookie counts the cookies of one direction, category and action.

@@ -159,6 +159,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	for _, category := range h.policy.Scheme().Categories {
+		h.metrics.know(category.ID, policy.Allow, policy.Block)
+	}
 	h.metrics.policyInfo.WithLabelValues(h.policy.Version(), h.policy.Hash()).Set(1)
 
 	h.api, err = api.New(api.Options{

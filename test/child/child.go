@@ -21,10 +21,29 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/consentgate/consentgate/test/client"
 )
 
-// Build makes the gateway's binary in dir, from the project's root.
-func Build(ctx context.Context, dir string) (string, error) {
+// Binary returns the path of a binary of the gateway: given, if it is not empty, or
+// one built from the project's root. remove takes away what was made.
+func Binary(ctx context.Context, given string) (path string, remove func() error, err error) {
+	if given != "" {
+		return given, func() error { return nil }, nil
+	}
+	dir, err := os.MkdirTemp("", "consentgate-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() error { return os.RemoveAll(dir) }
+	if path, err = build(ctx, dir); err != nil {
+		return "", nil, errors.Join(err, remove())
+	}
+	return path, remove, nil
+}
+
+// build makes the gateway's binary in dir, from the project's root.
+func build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "consentgate")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/consentgate")
 	cmd.Stderr = os.Stderr
@@ -115,11 +134,11 @@ func (p *Process) caddyfile(c Config) string {
 // await waits until every site answers, also under TLS, whose certificates are
 // made at the start.
 func (p *Process) await(ctx context.Context) error {
-	c := Client(H1)
+	c := Client(client.H1)
 	defer c.CloseIdleConnections()
 	deadline := time.Now().Add(30 * time.Second)
 	for name := range p.plain {
-		for _, proto := range []Proto{Plain, H1} {
+		for _, proto := range []client.Proto{client.Plain, client.H1} {
 			for {
 				resp, err := c.Get(p.URL(proto, name, "/_cg/preferences"))
 				if err == nil {
@@ -172,8 +191,8 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 func (p *Process) Log() string { return filepath.Join(p.dir, "log") }
 
 // URL returns the address of a path of a site.
-func (p *Process) URL(proto Proto, site, path string) string {
-	if proto == Plain {
+func (p *Process) URL(proto client.Proto, site, path string) string {
+	if proto == client.Plain {
 		return "http://" + p.plain[site] + path
 	}
 	return "https://" + p.secure[site] + path

@@ -19,7 +19,7 @@ type scenario struct {
 	name    string
 	paths   []string
 	prefix  string // of the paths
-	proto   child.Proto
+	proto   client.Proto
 	granted bool
 	accept  string // Accept-Encoding
 	data    bool   // what a page loads, not a page
@@ -30,21 +30,21 @@ type scenario struct {
 func (c *corpus) scenarios() []scenario {
 	assets := []string{"/site.css", "/site.js", "/photo.png", "/icon.png"}
 	return []scenario{
-		{name: "held HTML, 286 KB mix", paths: c.large, proto: child.Plain, target: 1.8},
-		{name: "held HTML, 286 KB mix, length unknown", prefix: "/chunked", paths: c.large, proto: child.Plain},
-		{name: "held HTML, 286 KB mix, h2", paths: c.large, proto: child.H2},
-		{name: "held HTML, 286 KB mix, site sends gzip", prefix: "/gzip", paths: c.large, proto: child.Plain, accept: "gzip"},
-		{name: "held HTML, 286 KB mix, encode gzip", paths: c.large, proto: child.Plain, accept: "gzip", encode: true},
-		{name: "held HTML, small pages", paths: c.small, proto: child.Plain},
-		{name: "held HTML, small pages, h2", paths: c.small, proto: child.H2},
-		{name: "granted HTML, 286 KB mix", paths: c.large, proto: child.Plain, granted: true, target: 1.05},
-		{name: "granted HTML, 286 KB mix, h2", paths: c.large, proto: child.H2, granted: true, target: 1.05},
-		{name: "granted HTML, 286 KB mix, site sends gzip", prefix: "/gzip", paths: c.large, proto: child.Plain, accept: "gzip", granted: true, target: 1.05},
-		{name: "granted HTML, small pages", paths: c.small, proto: child.Plain, granted: true, target: 1.05},
-		{name: "CSS, JS, PNG", paths: assets, proto: child.Plain, data: true, target: 1.02},
-		{name: "CSS, JS, PNG, h2", paths: assets, proto: child.H2, data: true, target: 1.02},
-		{name: "JSON API", paths: []string{"/api/items"}, proto: child.Plain, data: true, target: 1.02},
-		{name: "file_server, 64 MiB (sendfile)", paths: []string{"/files/big.bin"}, proto: child.Plain, data: true, target: 1.02},
+		{name: "held HTML, 286 KB mix", paths: c.large, proto: client.Plain, target: 1.8},
+		{name: "held HTML, 286 KB mix, length unknown", prefix: "/chunked", paths: c.large, proto: client.Plain},
+		{name: "held HTML, 286 KB mix, h2", paths: c.large, proto: client.H2},
+		{name: "held HTML, 286 KB mix, site sends gzip", prefix: "/gzip", paths: c.large, proto: client.Plain, accept: "gzip"},
+		{name: "held HTML, 286 KB mix, encode gzip", paths: c.large, proto: client.Plain, accept: "gzip", encode: true},
+		{name: "held HTML, small pages", paths: c.small, proto: client.Plain},
+		{name: "held HTML, small pages, h2", paths: c.small, proto: client.H2},
+		{name: "granted HTML, 286 KB mix", paths: c.large, proto: client.Plain, granted: true, target: 1.05},
+		{name: "granted HTML, 286 KB mix, h2", paths: c.large, proto: client.H2, granted: true, target: 1.05},
+		{name: "granted HTML, 286 KB mix, site sends gzip", prefix: "/gzip", paths: c.large, proto: client.Plain, accept: "gzip", granted: true, target: 1.05},
+		{name: "granted HTML, small pages", paths: c.small, proto: client.Plain, granted: true, target: 1.05},
+		{name: "CSS, JS, PNG", paths: assets, proto: client.Plain, data: true, target: 1.02},
+		{name: "CSS, JS, PNG, h2", paths: assets, proto: client.H2, data: true, target: 1.02},
+		{name: "JSON API", paths: []string{"/api/items"}, proto: client.Plain, data: true, target: 1.02},
+		{name: "file_server, 64 MiB (sendfile)", paths: []string{"/files/big.bin"}, proto: client.Plain, data: true, target: 1.02},
 	}
 }
 

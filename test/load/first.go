@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/consentgate/consentgate/test/child"
+	"github.com/consentgate/consentgate/test/client"
 )
 
 // firstRate is how many requests a second are sent at most, whatever the number of
@@ -36,7 +37,7 @@ func (b *bench) firstBytes(ctx context.Context) (err error) {
 	fmt.Print("\nTime to the first byte of the body, in milliseconds. Every client asks both sides in turn.\n" +
 		"What is added is the median of ten pieces of the time, for the p50 and the p99 each.\n\n" +
 		"| clients | requests a side | bare p50 | gated p50 | added | bare p99 | gated p99 | added | target | |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
-	for _, proto := range []child.Proto{child.Plain, child.H2} {
+	for _, proto := range []client.Proto{client.Plain, client.H2} {
 		for _, clients := range []int{1, 100} {
 			times, err := b.first(ctx, p, proto, clients)
 			if err != nil {
@@ -57,7 +58,7 @@ func (b *bench) firstBytes(ctx context.Context) (err error) {
 }
 
 // first returns the times of both sides, in milliseconds.
-func (b *bench) first(ctx context.Context, p *child.Process, proto child.Proto, clients int) (map[string][]float64, error) {
+func (b *bench) first(ctx context.Context, p *child.Process, proto client.Proto, clients int) (map[string][]float64, error) {
 	var mu sync.Mutex
 	times := map[string][]float64{}
 	k := &block{proc: p, s: scenario{proto: proto}, client: child.Client(proto)}

@@ -67,16 +67,11 @@ type options struct {
 // run builds the binary, measures and prints. What it started is stopped when it
 // returns.
 func run(ctx context.Context, o options) (err error) {
-	dir, err := os.MkdirTemp("", "load-")
-	if err != nil {
+	var remove func() error
+	if o.binary, remove, err = child.Binary(ctx, o.binary); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.binary == "" {
-		if o.binary, err = child.Build(ctx, dir); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	c, err := newCorpus()
 	if err != nil {
 		return err
@@ -86,7 +81,11 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer s.close()
-	files := filepath.Join(dir, "files")
+	files, err := os.MkdirTemp("", "load-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(files)) }()
 	if err := writeFiles(files); err != nil {
 		return err
 	}
@@ -108,9 +107,6 @@ func run(ctx context.Context, o options) (err error) {
 const bigFile = 64 << 20
 
 func writeFiles(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
 	return os.WriteFile(filepath.Join(dir, "big.bin"), make([]byte, bigFile), 0o600)
 }
 

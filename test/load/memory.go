@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/consentgate/consentgate/test/child"
+	"github.com/consentgate/consentgate/test/client"
 )
 
 // A stream is a page that begins and does not go on.
@@ -85,10 +86,10 @@ func (b *bench) hold(ctx context.Context, side string, s stream) (added state, a
 	if err != nil {
 		return state{}, 0, err
 	}
-	open := &openStreams{client: child.Client(child.Plain)}
+	open := &openStreams{client: child.Client(client.Plain)}
 	defer open.close()
-	url := p.URL(child.Plain, side, s.path)
-	if err := open.add(ctx, url, scenario{proto: child.Plain, accept: s.accept, data: s.data}, b.streams); err != nil {
+	url := p.URL(client.Plain, side, s.path)
+	if err := open.add(ctx, url, scenario{proto: client.Plain, accept: s.accept, data: s.data}, b.streams); err != nil {
 		return state{}, 0, err
 	}
 	// All have sent, and nothing arrives any more.

@@ -23,7 +23,7 @@ import (
 // A load is visitors of all sorts.
 type load struct {
 	gateway *child.Process
-	clients map[child.Proto]*http.Client
+	clients map[client.Proto]*http.Client
 	// requests wait here for their turn; nothing piles up if they are slow.
 	slots    chan struct{}
 	wg       sync.WaitGroup
@@ -37,7 +37,7 @@ type load struct {
 
 func newLoad(p *child.Process) *load {
 	l := &load{
-		gateway: p, clients: map[child.Proto]*http.Client{}, slots: make(chan struct{}, 64),
+		gateway: p, clients: map[client.Proto]*http.Client{}, slots: make(chan struct{}, 64),
 		counts: map[string]int{}, faults: map[string]int{},
 	}
 	for _, proto := range protos {
@@ -51,13 +51,13 @@ func newLoad(p *child.Process) *load {
 	return l
 }
 
-var protos = []child.Proto{child.Plain, child.H1, child.H2, child.H3}
+var protos = []client.Proto{client.Plain, client.H1, client.H2, client.H3}
 
 // A visitor is one kind of request, and how often it comes.
 type visitor struct {
 	name   string
 	weight int
-	visit  func(*load, context.Context, child.Proto) error
+	visit  func(*load, context.Context, client.Proto) error
 }
 
 var visitors = []visitor{
@@ -144,7 +144,7 @@ func (l *load) taken() []float64 {
 // A persona is what a visitor has chosen before.
 type persona struct{ cookie, gpc string }
 
-func anyPersona(p child.Proto) persona {
+func anyPersona(p client.Proto) persona {
 	switch rand.IntN(4) {
 	case 0:
 		return persona{cookie: client.Granted(p)}
@@ -157,7 +157,7 @@ func anyPersona(p child.Proto) persona {
 }
 
 // request makes the request of a browser.
-func (l *load) request(ctx context.Context, method string, p child.Proto, path string, body io.Reader) (*http.Request, error) {
+func (l *load) request(ctx context.Context, method string, p client.Proto, path string, body io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, l.gateway.URL(p, siteName, path), body)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (l *load) request(ctx context.Context, method string, p child.Proto, path s
 
 // do sends a request, reads the answer to its end, expects the status and returns
 // the headers.
-func (l *load) do(p child.Proto, req *http.Request, status ...int) (http.Header, error) {
+func (l *load) do(p client.Proto, req *http.Request, status ...int) (http.Header, error) {
 	start := time.Now()
 	resp, err := l.clients[p].Do(req)
 	if err != nil {
@@ -199,7 +199,7 @@ func (l *load) do(p child.Proto, req *http.Request, status ...int) (http.Header,
 
 func anyPage(kind string) string { return fmt.Sprintf("/%s/%d", kind, rand.IntN(1000)) }
 
-func (l *load) page(ctx context.Context, p child.Proto) error {
+func (l *load) page(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, anyPage("page"), nil)
 	if err != nil {
 		return err
@@ -208,7 +208,7 @@ func (l *load) page(ctx context.Context, p child.Proto) error {
 	return err
 }
 
-func (l *load) head(ctx context.Context, p child.Proto) error {
+func (l *load) head(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodHead, p, anyPage("page"), nil)
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func (l *load) head(ctx context.Context, p child.Proto) error {
 }
 
 // revalidate asks for a page, and whether it has changed.
-func (l *load) revalidate(ctx context.Context, p child.Proto) error {
+func (l *load) revalidate(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, anyPage("page"), nil)
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (l *load) revalidate(ctx context.Context, p child.Proto) error {
 	return err
 }
 
-func (l *load) slow(ctx context.Context, p child.Proto) error {
+func (l *load) slow(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, anyPage("slow"), nil)
 	if err != nil {
 		return err
@@ -245,7 +245,7 @@ func (l *load) slow(ctx context.Context, p child.Proto) error {
 }
 
 // other sends a request whose time says nothing.
-func (l *load) other(p child.Proto, req *http.Request, read func(*http.Response) error) error {
+func (l *load) other(p client.Proto, req *http.Request, read func(*http.Response) error) error {
 	resp, err := l.clients[p].Do(req)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func (l *load) other(p child.Proto, req *http.Request, read func(*http.Response)
 	return read(resp)
 }
 
-func (l *load) asset(ctx context.Context, p child.Proto) error {
+func (l *load) asset(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, []string{"/site.css", "/file.png", "/api/items"}[rand.IntN(3)], nil)
 	if err != nil {
 		return err
@@ -264,7 +264,7 @@ func (l *load) asset(ctx context.Context, p child.Proto) error {
 	return err
 }
 
-func (l *load) part(ctx context.Context, p child.Proto) error {
+func (l *load) part(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, "/file.png", nil)
 	if err != nil {
 		return err
@@ -276,7 +276,7 @@ func (l *load) part(ctx context.Context, p child.Proto) error {
 }
 
 // leave goes in the middle of a page.
-func (l *load) leave(ctx context.Context, p child.Proto) error {
+func (l *load) leave(ctx context.Context, p client.Proto) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	req, err := l.request(ctx, http.MethodGet, p, anyPage("slow"), nil)
@@ -291,7 +291,7 @@ func (l *load) leave(ctx context.Context, p child.Proto) error {
 }
 
 // broken expects that a page whose site breaks off does not look complete.
-func (l *load) broken(ctx context.Context, p child.Proto) error {
+func (l *load) broken(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, anyPage("broken"), nil)
 	if err != nil {
 		return err
@@ -308,7 +308,7 @@ func (l *load) broken(ctx context.Context, p child.Proto) error {
 }
 
 // choose posts a choice, as the form does.
-func (l *load) choose(ctx context.Context, p child.Proto) error {
+func (l *load) choose(ctx context.Context, p client.Proto) error {
 	form := url.Values{"action": {"save"}, "category": {"analytics"}}
 	if rand.IntN(2) == 0 {
 		form = url.Values{"action": {"deny-all"}}
@@ -354,7 +354,7 @@ func (l *load) keepOpen(ctx context.Context, i int) {
 	}
 }
 
-func (l *load) events(ctx context.Context, p child.Proto) error {
+func (l *load) events(ctx context.Context, p client.Proto) error {
 	req, err := l.request(ctx, http.MethodGet, p, "/events", nil)
 	if err != nil {
 		return err
@@ -375,8 +375,8 @@ func (l *load) events(ctx context.Context, p child.Proto) error {
 }
 
 // socket sends a line a second and expects it back.
-func (l *load) socket(ctx context.Context, _ child.Proto) error {
-	u, err := url.Parse(l.gateway.URL(child.Plain, siteName, "/socket"))
+func (l *load) socket(ctx context.Context, _ client.Proto) error {
+	u, err := url.Parse(l.gateway.URL(client.Plain, siteName, "/socket"))
 	if err != nil {
 		return err
 	}

@@ -64,16 +64,11 @@ func run(ctx context.Context, o options) (err error) {
 	if o.length < 20*o.every {
 		return fmt.Errorf("-for %v: at least twenty samples are needed, one each %v", o.length, o.every)
 	}
-	dir, err := os.MkdirTemp("", "soak-")
-	if err != nil {
+	var remove func() error
+	if o.binary, remove, err = child.Binary(ctx, o.binary); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.binary == "" {
-		if o.binary, err = child.Build(ctx, dir); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	site, err := startOrigin()
 	if err != nil {
 		return err

@@ -29,12 +29,7 @@ func AcceptedCoding(lines, site []string) string {
 	if len(site) == 0 {
 		return ""
 	}
-	a := make(acceptedWeights, 0, 5)
-	for _, line := range lines {
-		for member := range strings.SplitSeq(line, ",") {
-			a.add(headerTrim(member))
-		}
-	}
+	a := weigh(lines)
 	order := codingsApplied
 	if slices.Contains(site, "br") {
 		order = codingsAfterBr
@@ -54,12 +49,11 @@ func AcceptedCoding(lines, site []string) string {
 // known to send, rather than by all that clients accept, so that the site's own is
 // taken wherever it can be.
 func KeptCoding(lines, site []string) string {
-	if len(site) == 1 && slices.Contains(codingsApplied[:], site[0]) && AcceptedCoding(lines, site) != "" {
-		if a := weigh(lines); a.of(site[0], true) > 0 {
-			return site[0]
-		}
+	best := AcceptedCoding(lines, site)
+	if best != "" && len(site) == 1 && slices.Contains(codingsApplied[:], site[0]) && weigh(lines).of(site[0], true) > 0 {
+		return site[0]
 	}
-	return AcceptedCoding(lines, site)
+	return best
 }
 
 // acceptedWeights are the weights of an Accept-Encoding field, in thousandths.
@@ -70,6 +64,7 @@ type acceptedWeight struct {
 	weight int
 }
 
+// weigh reads all lines of the field.
 func weigh(lines []string) acceptedWeights {
 	a := make(acceptedWeights, 0, 5)
 	for _, line := range lines {
